@@ -1,0 +1,92 @@
+# `make run` starts Banter; `make` alone lists the rest.
+
+VENV ?= .venv
+BIN := $(VENV)/bin
+ARGS ?=
+PYTEST_ARGS ?=
+BENCH ?= latency
+
+# The first Python that is new enough; it is run, not looked up, since a name may be there and not work.
+PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
+	if $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; \
+	then echo $$python; break; fi; done)
+
+# Two stamps: the server's packages, and those for working on it.
+RUN_READY := $(VENV)/.run-ready
+DEV_READY := $(VENV)/.dev-ready
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
+LOCK := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
+	--generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate \
+	--custom-compile-command 'make lock' $(LOCK_FLAGS)
+
+.DEFAULT_GOAL := help
+.PHONY: help run setup test lint check bench wheel lock browser clean
+
+help: ## list what can be made
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: $(RUN_READY) ## start the server (ARGS="--help" shows its options)
+	@$(BIN)/python -m realtime $(ARGS)
+
+setup: $(DEV_READY) ## make .venv with every pinned package, for working on Banter
+
+test: $(DEV_READY) ## run the tests (PYTEST_ARGS="-k turns"), and the page's where node is there
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	@tests=$$(find tests/page -name '*.test.js' -o -name '*.test.mjs' 2>/dev/null | sort); \
+	if test -z "$$tests"; then exit 0; fi; \
+	if ! node -e 'process.exit(process.versions.node.split(".")[0] < 20)' 2>/dev/null; \
+	then echo "The page's own tests were not run: they need node 20 or newer."; exit 0; fi; \
+	echo "node --test $$tests"; node --test $$tests
+
+lint: $(DEV_READY) ## ruff (lint and format) and mypy
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m ruff format --check .
+	$(BIN)/python -m mypy
+
+check: lint test ## everything that must pass before a change lands
+
+bench: $(DEV_READY) ## list the benchmarks and run one (BENCH=latency ARGS="--help")
+	@echo "Benchmarks:"; ls benchmarks/*.py 2>/dev/null | sed 's,.*/,  ,; s,\.py$$,,' | grep -v __init__
+	$(BIN)/python -m benchmarks.$(BENCH) $(ARGS)
+
+wheel: $(DEV_READY) ## build the wheel into dist/
+	$(BIN)/python -m build --wheel --no-isolation
+
+# Keeps a pin while pyproject.toml still allows it; LOCK_FLAGS=--upgrade takes the newest of everything.
+lock: ## write requirements/ anew from pyproject.toml (LOCK_FLAGS=--upgrade)
+	@test -x $(BIN)/uv || $(MAKE) setup
+	$(LOCK) --group build --output-file requirements/run.txt
+	$(LOCK) --group build --extra dev --constraints requirements/run.txt --output-file requirements/dev.txt
+
+browser: ## see whether the tests of the page find a Chromium
+	@for browser in chromium chromium-browser google-chrome google-chrome-stable \
+		"/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"; do \
+		path=$$(command -v "$$browser") && { echo "Found $$path"; exit 0; }; done; \
+	echo "No Chromium found. Debian and Ubuntu: apt-get install chromium;" \
+		"macOS: brew install --cask google-chrome."; exit 1
+
+clean: ## remove .venv, caches and what was built
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find realtime bootstrap benchmarks tests -name __pycache__ -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@if test -z "$(PYTHON)"; then \
+		echo "Banter needs Python 3.11 or newer, and found none as python3.11, python3.12, python3.13" \
+			"or python3. Install one, or say where it is: make $(MAKECMDGOALS) PYTHON=/path/to/python3" >&2; \
+		exit 1; fi
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "$(PYTHON) is not a Python 3.11 or newer." >&2; exit 1; }
+	@"$(PYTHON)" -m venv --clear $(VENV) || { \
+		echo "No virtual environment could be made; on Debian and Ubuntu: apt-get install python3-venv" >&2; \
+		exit 1; }
+
+$(RUN_READY): requirements/run.txt pyproject.toml | $(BIN)/python
+	@echo "Installing Banter into $(VENV) (about 200 MB to fetch, once) ..."
+	@$(PIP) install --quiet --require-hashes -r requirements/run.txt
+	@$(PIP) install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(DEV_READY): $(RUN_READY) requirements/dev.txt
+	@echo "Installing the tools for working on it (about 100 MB to fetch, once) ..."
+	@$(PIP) install --quiet --require-hashes -r requirements/dev.txt
+	@touch $@

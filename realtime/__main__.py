@@ -1,0 +1,135 @@
+"""`python -m realtime`: settings, models on disk, engines warm, and only then a listener."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+import time
+
+from aiohttp import web
+
+import bootstrap
+from realtime.errors import BanterError, SettingsError
+from realtime.metrics import Metrics
+from realtime.runtime import Runtime, load_embedded
+from realtime.server import make_app
+from realtime.session_config import SessionConfig
+from realtime.settings import Settings, read_settings
+from realtime.threads import apply_process_limits, thread_budget
+
+log = logging.getLogger("banter")
+
+SHUTDOWN_TIMEOUT_S = 10.0
+
+
+def main() -> None:
+    """Run until SIGTERM or SIGINT and exit 0; 2 on a wrong setting, 1 on a failed start."""
+    try:
+        settings = read_settings(sys.argv[1:], os.environ)
+        _check(settings)
+    except SettingsError as error:
+        sys.exit(_say(2, str(error)))
+    logging.basicConfig(
+        level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    apply_process_limits(thread_budget())
+    sys.exit(_run(settings))
+
+
+def _run(settings: Settings) -> int:
+    try:
+        if sys.platform == "win32":
+            return asyncio.run(_serve(settings))
+        import uvloop
+
+        return uvloop.run(_serve(settings))
+    except (BanterError, bootstrap.BootstrapError) as error:
+        return _say(1, str(error))
+    except OSError as error:
+        return _say(
+            1, f"cannot listen on {settings.host}:{settings.port}: {error.strerror or error}"
+        )
+
+
+async def _serve(settings: Settings) -> int:
+    """Start, listen, and close politely on the first signal; during the start it ends that."""
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    starting = asyncio.create_task(_start(settings))
+    stopped = asyncio.create_task(stopping.wait())
+    await asyncio.wait({starting, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    if not starting.done():
+        log.info("stopped during the start")
+        starting.cancel()
+        await asyncio.wait({starting})
+        return 0
+    try:
+        runner, runtime = starting.result()
+        await stopped
+    finally:
+        stopped.cancel()
+    log.info("shutting down")
+    await runner.cleanup()
+    await runtime.close()
+    return 0
+
+
+async def _start(settings: Settings) -> tuple[web.AppRunner, Runtime]:
+    """Models on disk, engines warm, then the listener."""
+    begun = time.perf_counter()
+    volume = settings.volume or bootstrap.default_volume()
+    models = await bootstrap.ensure(bootstrap.plan_for("embedded"), volume)
+    ready = time.perf_counter()
+    metrics = Metrics()
+    runtime = await load_embedded(
+        models,
+        replier=settings.replier,
+        instructions=settings.instructions,
+        budget=thread_budget(),
+        metrics=metrics,
+    )
+    app = make_app(runtime, metrics, SessionConfig(instructions=settings.instructions))
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_TIMEOUT_S)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, settings.host, settings.port).start()
+    except OSError:
+        await runner.cleanup()
+        await runtime.close()
+        raise
+    log.info(
+        "models found in %.2f s, ready after %.2f s", ready - begun, time.perf_counter() - begun
+    )
+    print(f"Banter is listening: {_url(runner, settings.host)}", flush=True)
+    return runner, runtime
+
+
+def _url(runner: web.AppRunner, host: str) -> str:
+    """The address to open in a browser; browsers give the microphone to localhost without TLS."""
+    port = runner.addresses[0][1]
+    shown = "localhost" if host in ("127.0.0.1", "localhost", "::1", "0.0.0.0", "::") else host
+    return f"http://{shown}:{port}/"
+
+
+def _check(settings: Settings) -> None:
+    """Settings that are known, but not for this version."""
+    if settings.profile == "gpu":
+        raise SettingsError("--profile (BANTER_PROFILE): 'gpu' is not available yet; use embedded")
+    if settings.replier == "openai":
+        raise SettingsError(
+            "--replier (BANTER_REPLIER): 'openai' is not available yet; use embedded or echo"
+        )
+
+
+def _say(code: int, message: str) -> int:
+    print(f"banter: {message}", file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    main()

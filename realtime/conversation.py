@@ -1,0 +1,186 @@
+"""The items of one conversation, in order, and the prompt that they make. Pure values.
+
+A user's item appears when the turn is committed and gets its transcript when the recogniser has it;
+an assistant's item grows as pieces are spoken and is cut to what was heard when it is interrupted.
+The prompt is made of items that have text.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from realtime.errors import ProtocolError
+
+Role = Literal["system", "user", "assistant"]
+Status = Literal["in_progress", "completed", "incomplete"]
+
+MAX_ITEMS = 2_000
+"""The oldest items beyond this are forgotten: a bound on memory, far over any prompt's reach."""
+
+LOW_WATER = 0.5
+"""The share of the budget that is left after the history was shortened."""
+
+
+@dataclass(frozen=True)
+class Message:
+    """One line of a prompt."""
+
+    role: Role
+    text: str
+
+
+@dataclass
+class Item:
+    """One message. `text` is None while a user's audio is not transcribed yet."""
+
+    id: str
+    role: Role
+    kind: Literal["input_audio", "input_text", "output_audio", "output_text"]
+    text: str | None = None
+    status: Status = "completed"
+    audio_samples: int = 0
+    """Wire samples of an assistant's item that were made for it."""
+
+    def wire(self) -> dict[str, Any]:
+        """The item as clients know it: no null keys, except a transcript not known yet."""
+        return {
+            "id": self.id,
+            "type": "message",
+            "status": self.status,
+            "role": self.role,
+            "content": self._content(),
+        }
+
+    def _content(self) -> list[dict[str, Any]]:
+        if self.kind == "input_audio":
+            return [{"type": "input_audio", "transcript": self.text}]
+        if self.text is None:
+            return []
+        key = "transcript" if self.kind == "output_audio" else "text"
+        return [{"type": self.kind, key: self.text}]
+
+
+@dataclass
+class Conversation:
+    """Items by id, in the order in which they are said."""
+
+    id: str
+    _items: dict[str, Item] = field(default_factory=dict)
+    _prompt_from: str | None = None
+
+    def __contains__(self, item_id: str) -> bool:
+        return item_id in self._items
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def items(self) -> list[Item]:
+        return list(self._items.values())
+
+    def add(self, item: Item, *, after: str | None = None) -> str | None:
+        """Put an item at the end, after another, or first (`after="root"`); returns its
+        predecessor.
+
+        Raises:
+            ProtocolError: the id is taken, or `after` names no item.
+        """
+        if item.id in self._items:
+            raise ProtocolError(
+                f"an item with id '{item.id}' exists already", code="item_exists", param="item.id"
+            )
+        if after is None:
+            before = next(reversed(self._items), None)
+            self._items[item.id] = item
+            self._forget_oldest()
+            return before
+        if after != "root" and after not in self._items:
+            raise ProtocolError(
+                f"'previous_item_id' names no item: '{after}'",
+                code="item_not_found",
+                param="previous_item_id",
+            )
+        order = list(self._items.values())
+        at = 0 if after == "root" else [i.id for i in order].index(after) + 1
+        order.insert(at, item)
+        self._items = {i.id: i for i in order}
+        return None if after == "root" else after
+
+    def get(self, item_id: str) -> Item:
+        """The item with this id.
+
+        Raises:
+            ProtocolError: there is none; the code is the one that clients look for.
+        """
+        if item_id not in self._items:
+            raise ProtocolError(
+                f"item with item_id '{item_id}' not found",
+                code="item_retrieve_invalid_item_id",
+                param="item_id",
+            )
+        return self._items[item_id]
+
+    def before(self, item_id: str) -> str | None:
+        """The id of the item before this one; None for the first, and for one that is gone."""
+        previous = None
+        for known in self._items:
+            if known == item_id:
+                return previous
+            previous = known
+        return None
+
+    def remove(self, item_id: str) -> None:
+        """Forget an item; one that is not there is no error."""
+        self._items.pop(item_id, None)
+
+    def cut(self, item_id: str, heard_samples: int) -> None:
+        """Shorten an assistant's item to what was heard of it, in proportion, at a word boundary.
+
+        More than was made is clamped, and an item that is not spoken is left alone: clients report
+        what they played, and a report that is off must not end a session.
+        """
+        item = self._items.get(item_id)
+        if item is None or item.kind != "output_audio" or not item.text or not item.audio_samples:
+            return
+        share = min(1.0, max(0.0, heard_samples / item.audio_samples))
+        if share < 1.0:
+            item.text = words_within(item.text, int(len(item.text) * share))
+            item.audio_samples = min(item.audio_samples, heard_samples)
+
+    def prompt(self, instructions: str, *, budget_tokens: int) -> list[Message]:
+        """Instructions, then the newest items that have text and fit in `budget_tokens`.
+
+        Whole items leave, oldest first, and once the budget is passed the history shrinks to
+        `LOW_WATER` of it in one go. Dropping one item a turn would move the prompt's beginning
+        every time, and the language model would have to read all of it again instead of only what
+        is new.
+        """
+        head = [Message("system", instructions)] if instructions else []
+        items = [i for i in self._items.values() if i.text]
+        first = next((n for n, i in enumerate(items) if i.id == self._prompt_from), 0)
+        lines = [Message(i.role, i.text or "") for i in items]
+        if tokens_of(head + lines[first:]) > budget_tokens:
+            room = budget_tokens * LOW_WATER - tokens_of(head)
+            first = len(lines) - 1
+            while first > 0 and tokens_of(lines[first - 1 :]) <= room:
+                first -= 1
+            self._prompt_from = items[first].id if items else None
+        return head + lines[first:]
+
+    def _forget_oldest(self) -> None:
+        while len(self._items) > MAX_ITEMS:
+            del self._items[next(iter(self._items))]
+
+
+def words_within(text: str, chars: int) -> str:
+    """The whole words of `text` that lie within its first `chars` characters."""
+    if chars >= len(text):
+        return text
+    if text[chars].isspace():
+        return text[:chars].rstrip()
+    return text[: text.rfind(" ", 0, chars) + 1].rstrip()
+
+
+def tokens_of(messages: list[Message]) -> int:
+    """An estimate on the safe side: a token for 3.5 characters and six for each message's frame."""
+    return sum(int(len(m.text) / 3.5) + 6 for m in messages)

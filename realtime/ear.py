@@ -1,0 +1,210 @@
+"""One caller's ear: wire audio in, turn events out, and the audio of each turn.
+
+Speech in a frame means that webrtcvad says so **and** Silero is above the threshold. webrtcvad is
+the free gate: it costs 3 microseconds a frame and is never wrong about silence, but calls rain, hum
+and music speech; alone it would never let a turn end. Silero runs only while the gate is open.
+
+How the two are aligned. webrtcvad frames are 20 ms, 320 samples, counted from the stream's start.
+When a frame is voiced and the gate is shut, the gate opens: Silero starts from a fresh state
+`PREROLL_SAMPLES` before that frame and then reads every window of 512 samples in order, none
+skipped, until the gate shuts. A frame's probability is that of the window that holds the frame's
+last sample. So a voiced frame may wait for up to 31 ms until its window is full; an unvoiced one is
+silence at once.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+
+import numpy as np
+import webrtcvad
+
+from realtime.audio import (
+    EAR_RATE_HZ,
+    WIRE_RATE_HZ,
+    AudioLog,
+    EarResampler,
+    FrameSlicer,
+    Int16,
+    ms_to_samples,
+    samples_to_ms,
+)
+from realtime.engines import HearingState, SpeechDetector
+from realtime.engines.speech_detector import WINDOW_SAMPLES
+from realtime.session_config import TurnDetection
+from realtime.turns import SpeechStopped, TurnDetector, TurnEvent
+
+FRAME_SAMPLES = ms_to_samples(20, EAR_RATE_HZ)
+GATE_MODE = 2
+"""webrtcvad's aggressiveness: of Silero's speech frames it keeps 99 % at 2 and 95 % at 3."""
+
+PREROLL_SAMPLES = 15 * WINDOW_SAMPLES
+GATE_SHUTS_SAMPLES = ms_to_samples(300, EAR_RATE_HZ)
+MAX_LOG_SAMPLES = 15 * 60 * EAR_RATE_HZ
+"""Audio kept while no turn is committed; older audio is dropped and counted."""
+
+TAIL_SAMPLES = ms_to_samples(200, EAR_RATE_HZ)
+"""Audio after the last speech that the recogniser still gets."""
+
+
+@dataclass
+class _Gate:
+    """An open gate: a Silero stream that began at `start` and has read up to `read_to`."""
+
+    start: int
+    read_to: int
+    state: HearingState = field(default_factory=HearingState)
+    probabilities: deque[float] = field(default_factory=deque)
+    first: int = 0
+
+    def probability(self, sample: int) -> float | None:
+        """Of the window that holds this sample; None while it is not full."""
+        index = (sample - self.start) // WINDOW_SAMPLES - self.first
+        while index > 0 and self.probabilities:
+            self.probabilities.popleft()
+            self.first, index = self.first + 1, index - 1
+        return self.probabilities[0] if self.probabilities else None
+
+
+class Ear:
+    """Feed it audio in the order in which it came. It awaits the speech detector, nothing else."""
+
+    def __init__(self, detector: SpeechDetector, *, owner: Hashable) -> None:
+        self._detector, self._owner = detector, owner
+        self._vad = webrtcvad.Vad(GATE_MODE)
+        self._resampler = EarResampler()
+        self._slicer = FrameSlicer(FRAME_SAMPLES)
+        self._log = AudioLog(MAX_LOG_SAMPLES)
+        self._gate: _Gate | None = None
+        self._pending: deque[tuple[int, bool]] = deque()
+        self._unvoiced = 0
+        self._supplied = 0
+        self.turns = TurnDetector()
+        self._detection: TurnDetection | None = None
+
+    @property
+    def dropped_samples(self) -> int:
+        """Samples lost because nothing was committed for longer than the log holds."""
+        return self._log.dropped_samples
+
+    @property
+    def buffered_ms(self) -> int:
+        """Audio that a commit would take now."""
+        lag = self._resampler.lag_samples
+        return samples_to_ms(len(self._log) + lag, EAR_RATE_HZ)
+
+    def configure(self, detection: TurnDetection | None) -> None:
+        """Take new turn settings; None listens for no turns and keeps all audio for a commit."""
+        if self._detection is None and detection is not None:
+            self._slicer.flush()
+            self._pending.clear()
+            self._gate = None
+            self.turns.position = self._log.end
+        if self._detection is not None and detection is None:
+            self.turns.reset()
+        self._detection = detection
+        if detection is not None:
+            self.turns.configure(detection.turn_settings())
+
+    async def hear(self, audio: Int16) -> list[TurnEvent]:
+        """Take wire audio, at most a slice at a time; get the turn events in it.
+
+        The audio of a turn that ended can be read until the next call.
+        """
+        if self._detection is not None:
+            self._forget()
+        heard = self._resampler.push(audio)
+        self._log.append(heard)
+        if self._detection is None:
+            return []
+        for frame in self._slicer.push(heard):
+            self._take(frame)
+        await self._read_windows()
+        return self._resolve()
+
+    async def supply_silence(self, ms: int) -> list[TurnEvent]:
+        """Stand in for a client that stopped sending; times told to clients do not move."""
+        samples = ms_to_samples(ms, WIRE_RATE_HZ)
+        self._supplied += samples * EAR_RATE_HZ // WIRE_RATE_HZ
+        return await self.hear(np.zeros(samples, np.int16))
+
+    def turn_audio(self, turn: SpeechStopped, start: int) -> Int16:
+        """What the recogniser should hear of a turn that began at `start`."""
+        return self._log.read(start, min(turn.end, turn.last_speech + TAIL_SAMPLES))
+
+    def commit(self) -> Int16:
+        """All audio since the last commit or turn, to its last sample; the log is empty then."""
+        self._log.append(self._resampler.flush())
+        start = self.turns.keep_from if self._detection is not None else self._log.start
+        audio = self._log.read(start, self._log.end)
+        self._restart()
+        return audio
+
+    def clear(self) -> None:
+        """Forget what was heard since the last commit, and any turn in progress."""
+        self._resampler.flush()
+        self._restart()
+
+    def client_ms(self, position: int) -> int:
+        """An ear position as milliseconds of the audio that the client sent."""
+        return samples_to_ms(max(0, position - self._supplied), EAR_RATE_HZ)
+
+    def _restart(self) -> None:
+        self._log.forget(self._log.end)
+        self._slicer.flush()
+        self._pending.clear()
+        self._gate = None
+        self.turns.position = self._log.end
+        self.turns.reset()
+
+    def _take(self, frame: Int16) -> None:
+        """One frame through webrtcvad; opens the gate where it is voiced."""
+        end = self.turns.position + (len(self._pending) + 1) * FRAME_SAMPLES
+        voiced = self._vad.is_speech(frame.tobytes(), EAR_RATE_HZ)
+        self._unvoiced = 0 if voiced else self._unvoiced + FRAME_SAMPLES
+        if voiced and self._gate is None:
+            start = max(self._log.start, end - FRAME_SAMPLES - PREROLL_SAMPLES)
+            self._gate = _Gate(start, start)
+        self._pending.append((end, voiced))
+
+    async def _read_windows(self) -> None:
+        """Every window that is full by now, in order, through Silero."""
+        gate = self._gate
+        if gate is None:
+            return
+        count = (self._log.end - gate.read_to) // WINDOW_SAMPLES
+        if not count:
+            return
+        end = gate.read_to + count * WINDOW_SAMPLES
+        windows = list(self._log.read(gate.read_to, end).reshape(count, WINDOW_SAMPLES))
+        gate.read_to = end
+        gate.probabilities.extend(
+            await self._detector.probabilities(gate.state, windows, owner=self._owner)
+        )
+
+    def _resolve(self) -> list[TurnEvent]:
+        """Frames whose answer is known by now, in order, through the turn detector."""
+        events: list[TurnEvent] = []
+        assert self._detection is not None
+        while self._pending:
+            end, voiced = self._pending[0]
+            speech = False
+            if voiced and self._gate is not None:
+                probability = self._gate.probability(end - 1)
+                if probability is None:
+                    break
+                speech = probability >= self._detection.threshold
+            self._pending.popleft()
+            events += self.turns.push(FRAME_SAMPLES, speech)
+        if self._gate and self.turns.idle and self._unvoiced >= GATE_SHUTS_SAMPLES:
+            self._gate = None
+        return events
+
+    def _forget(self) -> None:
+        """Drop audio that neither a turn, nor a pre-roll, nor the open gate will ask for."""
+        needed = self.turns.keep_from
+        if self._gate is not None:
+            needed = min(needed, self._gate.read_to)
+        self._log.forget(min(needed, self._log.end - PREROLL_SAMPLES - FRAME_SAMPLES))

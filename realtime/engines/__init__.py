@@ -1,0 +1,95 @@
+"""The four seams: what a session asks of a model, in plain arrays and dataclasses.
+
+Engines hold weights and nothing of a user. Each seam has a real embedded engine and room for a
+large one; sessions never see which. They may run on other machines one day, so nothing live crosses
+them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Hashable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+from realtime.audio import Float32, Int16
+from realtime.conversation import Message
+
+
+@dataclass
+class HearingState:
+    """One stream's recurrent state in the speech detector. It belongs to the session."""
+
+    h: Float32 = field(default_factory=lambda: np.zeros(128, np.float32))
+    c: Float32 = field(default_factory=lambda: np.zeros(128, np.float32))
+    context: Float32 = field(default_factory=lambda: np.zeros(64, np.float32))
+
+
+class SpeechDetector(Protocol):
+    """Windows of 512 samples at 16 kHz -> the probability that each holds speech."""
+
+    async def probabilities(
+        self, state: HearingState, windows: Sequence[Int16], *, owner: Hashable
+    ) -> list[float]: ...
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """What one caller said in one turn: 16-bit mono at 16 kHz."""
+
+    audio: Int16
+    language: str | None = None
+
+
+@dataclass(frozen=True)
+class Transcript:
+    """What was recognised; `text` is empty where there were no words."""
+
+    text: str
+    language: str
+    seconds: float
+    """Length of the audio, for usage."""
+
+
+class Transcriber(Protocol):
+    """An utterance -> its transcript, batched over sessions."""
+
+    async def transcribe(self, utterance: Utterance, *, owner: Hashable) -> Transcript: ...
+
+
+@dataclass(frozen=True)
+class Delta:
+    """The next characters of a reply. `cut` comes with the last: the length limit ended it."""
+
+    text: str
+    cut: bool = False
+
+
+class Replier(Protocol):
+    """A prompt -> the reply's text as it is written. Closing the iterator stops the writing."""
+
+    prompt_tokens: int
+
+    def reply(
+        self, prompt: Sequence[Message], *, max_tokens: int, owner: Hashable
+    ) -> AsyncGenerator[Delta, None]: ...
+
+    async def prepare(self, prompt: Sequence[Message], *, owner: Hashable) -> None:
+        """Read what the next prompt will begin with, if there is nothing better to do."""
+
+
+class Voice(Protocol):
+    """A piece of text -> 16-bit mono at 24 kHz as it is made. Closing the iterator stops it."""
+
+    def speak(self, text: str, *, speed: float, owner: Hashable) -> AsyncGenerator[Int16, None]: ...
+
+
+@dataclass(frozen=True)
+class Engines:
+    """One of each, shared by all sessions."""
+
+    detector: SpeechDetector
+    transcriber: Transcriber
+    replier: Replier
+    voice: Voice

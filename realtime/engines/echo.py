@@ -1,0 +1,27 @@
+"""A replier that says back what it heard: for benchmarks, and to hear what was understood."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Hashable, Sequence
+
+from realtime.conversation import Message
+from realtime.engines import Delta
+
+
+class EchoReplier:
+    """Repeats the caller's last message."""
+
+    prompt_tokens = 1_000_000
+    alive = True
+
+    async def prepare(self, prompt: Sequence[Message], *, owner: Hashable) -> None:
+        """Nothing to prepare."""
+
+    async def close(self) -> None:
+        """Nothing to close."""
+
+    async def reply(
+        self, prompt: Sequence[Message], *, max_tokens: int, owner: Hashable
+    ) -> AsyncGenerator[Delta, None]:
+        said = next((m.text for m in reversed(prompt) if m.role == "user"), "")
+        yield Delta(said)

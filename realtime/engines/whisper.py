@@ -1,0 +1,241 @@
+"""faster-whisper's model behind the `Transcriber` seam: one thread, whole batches.
+
+Utterances of all sessions are grouped by window; each group is one `encode` and one `generate`
+through CTranslate2. A hypothesis that loops is tried once more with a window of 30 s, alone with
+its like.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from realtime.audio import EAR_RATE_HZ, Float32, to_float32
+from realtime.batcher import Batcher
+from realtime.engines import Transcript, Utterance
+from realtime.errors import StageError, TranscriptionError
+from realtime.metrics import Metrics
+from realtime.recognition import (
+    WINDOWS_S,
+    Hypothesis,
+    max_tokens,
+    split_long,
+    window_for,
+)
+
+MAX_BATCH = 8
+MAX_WAITING_S = 600.0
+"""Audio seconds that may wait; beyond that a new utterance is refused (`transcription.failed`)."""
+
+MIN_AUDIO_S = 0.1
+MAX_LENGTH = 448
+FRAMES_PER_S = 100
+
+
+@dataclass(frozen=True)
+class _Part:
+    """One window's worth of an utterance."""
+
+    utterance: int
+    audio: Float32
+    language: str | None
+
+    @property
+    def seconds(self) -> float:
+        return len(self.audio) / EAR_RATE_HZ
+
+
+class WhisperTranscriber:
+    """Owns the model. `load` and `warm` block; `transcribe` is for the event loop."""
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        threads: int,
+        metrics: Metrics,
+        device: str = "cpu",
+        compute: str = "int8",
+    ) -> None:
+        self._path, self._threads = path, threads
+        self._device, self._compute = device, compute
+        self._metrics = metrics
+        self._batcher: Batcher[Utterance, Transcript] = Batcher(
+            "transcription",
+            self.run,
+            max_batch=MAX_BATCH,
+            max_cost=MAX_WAITING_S,
+            cost=lambda u: len(u.audio) / EAR_RATE_HZ,
+            metrics=metrics,
+        )
+
+    def load(self) -> None:
+        import faster_whisper
+        from faster_whisper.tokenizer import Tokenizer
+        from faster_whisper.transcribe import get_suppressed_tokens
+
+        self._model = faster_whisper.WhisperModel(
+            str(self._path),
+            device=self._device,
+            compute_type=self._compute,
+            cpu_threads=self._threads,
+            num_workers=1,
+            local_files_only=True,
+        )
+        self._multilingual: bool = self._model.model.is_multilingual
+        self._tokenizers: dict[str, Any] = {}
+        self._new_tokenizer: Callable[[str], Any] = lambda language: Tokenizer(
+            self._model.hf_tokenizer,
+            self._multilingual,
+            task="transcribe" if self._multilingual else None,
+            language=language if self._multilingual else None,
+        )
+        self._suppressed = list(get_suppressed_tokens(self._tokenizer("en"), [-1]))
+
+    def warm(self) -> None:
+        """One real pass at each window, so that the first caller does not pay for it."""
+        for window_s in WINDOWS_S:
+            noise = np.random.default_rng(0).normal(0, 300, int((window_s - 1) * EAR_RATE_HZ))
+            self.run([Utterance(noise.astype(np.int16))])
+
+    def start(self) -> None:
+        self._batcher.start()
+
+    @property
+    def alive(self) -> bool:
+        return self._batcher.alive
+
+    async def close(self) -> None:
+        await self._batcher.close()
+
+    async def transcribe(self, utterance: Utterance, *, owner: Hashable) -> Transcript:
+        """The words of one utterance.
+
+        Raises:
+            TranscriptionError: the recogniser failed.
+            Saturated: too much audio is waiting.
+        """
+        try:
+            return await self._batcher.submit(utterance, owner=owner)
+        except StageError:
+            raise
+        except Exception as error:
+            raise TranscriptionError("the recogniser failed on this utterance") from error
+
+    def run(self, batch: Sequence[Utterance]) -> list[Transcript | BaseException]:
+        """Transcribe a batch on the owner thread; an error stays with its utterances."""
+        parts = [
+            _Part(n, to_float32(piece), utterance.language)
+            for n, utterance in enumerate(batch)
+            for piece in split_long(utterance.audio)
+            if len(piece) >= MIN_AUDIO_S * EAR_RATE_HZ
+        ]
+        heard = self._decode(parts)
+        return [self._joined(n, u, parts, heard) for n, u in enumerate(batch)]
+
+    def _joined(
+        self,
+        number: int,
+        utterance: Utterance,
+        parts: list[_Part],
+        heard: list[tuple[Hypothesis, str] | BaseException],
+    ) -> Transcript | BaseException:
+        mine = [h for part, h in zip(parts, heard, strict=True) if part.utterance == number]
+        words, language = [], utterance.language or "en"
+        for found in mine:
+            if isinstance(found, BaseException):
+                return found
+            hypothesis, language = found
+            words.append("" if hypothesis.silent else hypothesis.text)
+        text = " ".join(w for w in words if w)
+        return Transcript(text, language, len(utterance.audio) / EAR_RATE_HZ)
+
+    def _decode(self, parts: list[_Part]) -> list[tuple[Hypothesis, str] | BaseException]:
+        groups: dict[float, list[int]] = defaultdict(list)
+        for n, part in enumerate(parts):
+            groups[window_for(part.seconds)].append(n)
+        heard: dict[int, tuple[Hypothesis, str] | BaseException] = {}
+        for window_s in WINDOWS_S:
+            members = groups[window_s]
+            for n, found in zip(
+                members, self._group([parts[n] for n in members], window_s), strict=True
+            ):
+                doubtful = not isinstance(found, BaseException) and found[0].loops
+                if doubtful and window_s != WINDOWS_S[-1]:
+                    self._metrics.count("transcription.retried")
+                    groups[WINDOWS_S[-1]].append(n)
+                heard[n] = found
+        return [heard[n] for n in range(len(parts))]
+
+    def _group(
+        self, parts: list[_Part], window_s: float
+    ) -> list[tuple[Hypothesis, str] | BaseException]:
+        if not parts:
+            return []
+        try:
+            return list(self._generate(parts, window_s))
+        except Exception as error:
+            self._metrics.count("transcription.failed")
+            return [TranscriptionError(f"the recogniser failed: {error}")] * len(parts)
+
+    def _generate(self, parts: list[_Part], window_s: float) -> list[tuple[Hypothesis, str]]:
+        """One encode and one generate for parts that share a window."""
+        features = np.stack([self._features(part.audio, window_s) for part in parts])
+        encoded = self._model.encode(features)
+        languages = self._languages(parts, encoded)
+        tokenizers = [self._tokenizer(language) for language in languages]
+        longest = max(max_tokens(part.seconds) for part in parts)
+        results = self._model.model.generate(
+            encoded,
+            [[*t.sot_sequence, t.no_timestamps] for t in tokenizers],
+            beam_size=1,
+            # CTranslate2 takes half of max_length as its bound on new tokens
+            max_length=min(MAX_LENGTH, 2 * longest),
+            return_scores=True,
+            return_no_speech_prob=True,
+            suppress_blank=True,
+            suppress_tokens=self._suppressed,
+        )
+        self._metrics.count("transcription.encodes")
+        return [
+            (_hypothesis(result, tokenizer, part.seconds), language)
+            for result, tokenizer, part, language in zip(
+                results, tokenizers, parts, languages, strict=True
+            )
+        ]
+
+    def _features(self, audio: Float32, window_s: float) -> Float32:
+        """Log-mel features [mels, frames] of the audio and silence up to the window's end."""
+        extractor = self._model.feature_extractor
+        padding = int(window_s * EAR_RATE_HZ) - len(audio)
+        features: Float32 = extractor(audio, padding=max(0, padding))
+        return features[:, : int(window_s * FRAMES_PER_S)]
+
+    def _languages(self, parts: list[_Part], encoded: Any) -> list[str]:
+        if not self._multilingual:
+            return ["en"] * len(parts)
+        if all(part.language for part in parts):
+            return [part.language or "en" for part in parts]
+        ranked = self._model.model.detect_language(encoded)
+        return [p.language or r[0][0][2:-2] for p, r in zip(parts, ranked, strict=True)]
+
+    def _tokenizer(self, language: str) -> Any:
+        if language not in self._tokenizers:
+            self._tokenizers[language] = self._new_tokenizer(language)
+        return self._tokenizers[language]
+
+
+def _hypothesis(result: Any, tokenizer: Any, seconds: float) -> Hypothesis:
+    tokens = result.sequences_ids[0]
+    return Hypothesis(
+        text=tokenizer.decode(tokens).strip(),
+        tokens=len(tokens),
+        log_probability=result.scores[0] * len(tokens) / (len(tokens) + 1),
+        no_speech=result.no_speech_prob,
+        seconds=seconds,
+    )

@@ -1,0 +1,69 @@
+"""Errors by what becomes of them.
+
+`ProtocolError` is the client's mistake: it turns into one `error` event and the session lives.
+`StageError` is a stage that failed: the turn fails, the session lives. Anything else is a bug: it
+is logged with its traceback and its details never reach the client.
+"""
+
+from __future__ import annotations
+
+
+class BanterError(Exception):
+    """Base of everything Banter raises on purpose."""
+
+
+class SettingsError(BanterError):
+    """A setting has a value that cannot be used; the message names the setting and the remedy."""
+
+
+class ProtocolError(BanterError):
+    """A message that cannot be followed. `param` names the field, as in `session.audio.input`."""
+
+    def __init__(self, message: str, *, code: str = "invalid_value", param: str | None = None):
+        super().__init__(message)
+        self.code = code
+        self.param = param
+        self.event_id: str | None = None
+        """The client's id of the message that failed, where it could be read."""
+
+
+class StageError(BanterError):
+    """One stage of a turn failed. `stage` is the word used on the wire and in the metrics."""
+
+    stage = "server"
+
+    def __init__(self, message: str, *, code: str | None = None):
+        super().__init__(message)
+        self.code = code or f"{self.stage}_failed"
+
+
+class HearingError(StageError):
+    """The speech detector failed."""
+
+    stage = "speech_detection"
+
+
+class TranscriptionError(StageError):
+    """The recogniser failed on this utterance."""
+
+    stage = "transcription"
+
+
+class ReplyError(StageError):
+    """The language model failed on this reply."""
+
+    stage = "reply"
+
+
+class VoiceError(StageError):
+    """The voice failed on this piece of text."""
+
+    stage = "voice"
+
+
+class Saturated(StageError):
+    """A queue is at its bound and takes nothing more; `stage` is set by the queue that says so."""
+
+    def __init__(self, stage: str, message: str):
+        self.stage = stage
+        super().__init__(message, code="saturated")

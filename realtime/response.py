@@ -1,0 +1,177 @@
+"""One response as the client sees it: its events, in the recorded order, whatever becomes of it.
+
+`open` to `close` is one response: every `response.created` gets exactly one `response.done`, and no
+event of a response follows its `done`. Holds the ids and the words; makes no sound and waits for
+nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from realtime import events
+from realtime.audio import WIRE_RATE_HZ, Int16
+from realtime.conversation import Conversation, Item, tokens_of
+from realtime.ids import new_id
+from realtime.outbox import AudioChunk, Outbox
+
+FinalStatus = Literal["completed", "cancelled", "failed", "incomplete"]
+
+AUDIO_TOKENS_PER_S = 20
+"""What OpenAI counts for a second of output audio; usage is told in its units."""
+
+
+@dataclass
+class Usage:
+    """Counts for `response.done`. Text tokens are estimates: not every engine counts them."""
+
+    input_text: int = 0
+    output_text: int = 0
+    audio_samples: int = 0
+
+    def wire(self) -> dict[str, Any]:
+        audio = -(-self.audio_samples * AUDIO_TOKENS_PER_S // WIRE_RATE_HZ)
+        output = self.output_text + audio
+        return {
+            "total_tokens": self.input_text + output,
+            "input_tokens": self.input_text,
+            "output_tokens": output,
+            "input_token_details": {
+                "text_tokens": self.input_text,
+                "audio_tokens": 0,
+                "image_tokens": 0,
+                "cached_tokens": 0,
+                "cached_tokens_details": {"text_tokens": 0, "audio_tokens": 0, "image_tokens": 0},
+            },
+            "output_token_details": {"text_tokens": self.output_text, "audio_tokens": audio},
+        }
+
+
+class Response:
+    """Writes one response's events to the outbox and its words to the conversation."""
+
+    def __init__(
+        self,
+        number: int,
+        *,
+        outbox: Outbox,
+        conversation: Conversation,
+        spoken: bool,
+        voice: str,
+        max_output_tokens: int | str,
+        metadata: dict[str, Any] | None,
+        binary: bool,
+    ) -> None:
+        self.id = new_id("resp")
+        self.number = number
+        self.usage = Usage()
+        self.done = False
+        self._outbox = outbox
+        self._conversation = conversation
+        self._spoken = spoken
+        self._voice = voice
+        self._max_output_tokens = max_output_tokens
+        self._metadata = metadata
+        self._binary = binary
+        self.item = Item(
+            new_id("item"),
+            "assistant",
+            "output_audio" if spoken else "output_text",
+            None,
+            "in_progress",
+        )
+        self._opened = False
+
+    def open(self) -> None:
+        """Tell the client that the response exists; its item comes with `begin`."""
+        event = events.ResponseCreated(response=self._wire("in_progress"))
+        if self._binary:
+            event.response_number = self.number
+        self._outbox.put(event)
+
+    def begin(self) -> None:
+        """Add the assistant's item and its one content part."""
+        self._opened = True
+        put = self._outbox.put
+        put(events.OutputItemAdded(response_id=self.id, output_index=0, item=self.item.wire()))
+        before = self._conversation.add(self.item)
+        put(events.ItemAdded(previous_item_id=before, item=self.item.wire()))
+        put(events.ContentPartAdded(**self._place(), part=self._part("")))
+
+    def say(self, text: str) -> None:
+        """The next words. Their concatenation is the item's transcript."""
+        self.item.text = (self.item.text or "") + text
+        self.usage.output_text += len(text) // 4 + 1
+        delta = events.TranscriptDelta if self._spoken else events.TextDelta
+        self._outbox.put(delta(**self._place(), delta=text))
+
+    async def send(self, audio: Int16) -> None:
+        """The next audio; waits where the client reads too slowly."""
+        chunk = AudioChunk(self.id, self.number, self.item.id, self.item.audio_samples, audio)
+        self.item.audio_samples += len(audio)
+        self.usage.audio_samples += len(audio)
+        await self._outbox.put_audio(chunk)
+
+    def close(self, status: FinalStatus, details: dict[str, Any] | None = None) -> None:
+        """End the response, once; unsent audio is dropped unless the response is complete."""
+        if self.done:
+            return
+        self.done = True
+        if status in ("cancelled", "failed"):
+            self.item.audio_samples -= self._outbox.drop_audio(self.id)
+        self.item.status = "completed" if status == "completed" else "incomplete"
+        if self._opened:
+            self._close_item()
+        self._outbox.put(events.ResponseDone(response=self._wire(status, details)))
+        self._outbox.put(events.RateLimitsUpdated(rate_limits=[]))
+
+    def _close_item(self) -> None:
+        put, place, text = self._outbox.put, self._place(), self.item.text or ""
+        self.item.text = text
+        if self._spoken:
+            put(events.AudioDone(**place))
+            put(events.TranscriptDone(**place, transcript=text))
+        else:
+            put(events.TextDone(**place, text=text))
+        put(events.ContentPartDone(**place, part=self._part(text)))
+        before = self._conversation.before(self.item.id)
+        put(events.ItemDone(previous_item_id=before, item=self.item.wire()))
+        put(events.OutputItemDone(response_id=self.id, output_index=0, item=self.item.wire()))
+
+    def count_prompt(self, prompt: list[Any]) -> None:
+        self.usage.input_text = tokens_of(prompt)
+
+    def _place(self) -> dict[str, Any]:
+        return {
+            "response_id": self.id,
+            "item_id": self.item.id,
+            "output_index": 0,
+            "content_index": 0,
+        }
+
+    def _part(self, text: str) -> dict[str, str]:
+        if self._spoken:
+            return {"type": "audio", "transcript": text}
+        return {"type": "text", "text": text}
+
+    def _wire(self, status: str, details: dict[str, Any] | None = None) -> dict[str, Any]:
+        over = status != "in_progress"
+        return {
+            "object": "realtime.response",
+            "id": self.id,
+            "status": status,
+            "status_details": {"type": status, **details} if details else None,
+            "output": [self.item.wire()] if over and self._opened else [],
+            "conversation_id": self._conversation.id,
+            "output_modalities": ["audio"] if self._spoken else ["text"],
+            "max_output_tokens": self._max_output_tokens,
+            "audio": {
+                "output": {
+                    "format": {"type": "audio/pcm", "rate": WIRE_RATE_HZ},
+                    "voice": self._voice,
+                }
+            },
+            "usage": self.usage.wire() if over else None,
+            "metadata": self._metadata,
+        }

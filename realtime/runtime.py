@@ -1,0 +1,117 @@
+"""The engines of one process: chosen by the settings, loaded side by side, warmed, closed.
+
+Nothing accepts a caller before every engine has made one real pass.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from realtime.engines import Engines, Replier
+from realtime.engines.echo import EchoReplier
+from realtime.engines.embedded_voice import EmbeddedVoice
+from realtime.engines.llm import EmbeddedReplier
+from realtime.engines.speech_detector import SileroDetector
+from realtime.engines.whisper import WhisperTranscriber
+from realtime.metrics import Metrics
+from realtime.threads import ThreadBudget
+
+log = logging.getLogger("banter.runtime")
+
+
+@dataclass
+class Runtime:
+    """Built by `load_embedded`; sessions use `engines`, the rest is for the server."""
+
+    detector: SileroDetector
+    whisper: WhisperTranscriber
+    replier: EmbeddedReplier | EchoReplier
+    voice: EmbeddedVoice
+
+    @property
+    def engines(self) -> Engines:
+        replier: Replier = self.replier
+        return Engines(self.detector, self.whisper, replier, self.voice)
+
+    def alive(self) -> dict[str, bool]:
+        """Which engines can work now."""
+        return {
+            "speech_detector": self.detector.alive,
+            "whisper": self.whisper.alive,
+            "replier": self.replier.alive,
+            "voice": self.voice.alive,
+        }
+
+    def describe(self) -> dict[str, str]:
+        """Which engine stands behind each seam."""
+        seams: dict[str, Any] = {
+            "speech_detector": self.detector,
+            "whisper": self.whisper,
+            "replier": self.replier,
+            "voice": self.voice,
+        }
+        return {name: type(engine).__name__ for name, engine in seams.items()}
+
+    async def close(self) -> None:
+        """Stop the worker threads after what they are doing now."""
+        await asyncio.gather(
+            self.detector.close(), self.whisper.close(), self.voice.close(), self.replier.close()
+        )
+
+
+async def load_embedded(
+    models: Mapping[str, Path],
+    *,
+    replier: str,
+    instructions: str,
+    budget: ThreadBudget,
+    metrics: Metrics,
+) -> Runtime:
+    """Load the embedded engines in threads of their own, start them, warm each with a real pass."""
+    begun = time.perf_counter()
+    runtime = Runtime(
+        detector=SileroDetector(metrics),
+        whisper=WhisperTranscriber(models["whisper"], threads=budget.whisper, metrics=metrics),
+        replier=(
+            EchoReplier()
+            if replier == "echo"
+            else EmbeddedReplier(models["llm"], threads=budget.llm)
+        ),
+        voice=EmbeddedVoice(metrics=metrics),
+    )
+    await asyncio.gather(
+        asyncio.to_thread(_load, runtime.detector),
+        asyncio.to_thread(_load, runtime.whisper),
+        asyncio.to_thread(_load, runtime.voice),
+        _load_replier(runtime.replier, instructions),
+    )
+    for part in (runtime.detector, runtime.whisper, runtime.voice):
+        part.start()
+    log.info("engines loaded and warm in %.2f s", time.perf_counter() - begun)
+    return runtime
+
+
+def _load(engine: SileroDetector | WhisperTranscriber | EmbeddedVoice) -> None:
+    begun = time.perf_counter()
+    engine.load()
+    loaded = time.perf_counter()
+    engine.warm()
+    log.debug(
+        "%s: loaded in %.2f s, warmed in %.2f s",
+        type(engine).__name__,
+        loaded - begun,
+        time.perf_counter() - loaded,
+    )
+
+
+async def _load_replier(replier: EmbeddedReplier | EchoReplier, instructions: str) -> None:
+    if isinstance(replier, EmbeddedReplier):
+        await asyncio.to_thread(replier.load)
+        replier.start()
+        await replier.warm(instructions)

@@ -1,0 +1,195 @@
+"""The session object: what a client may set, what it is told back, and how an update merges.
+
+Names and defaults are the Realtime protocol's. An update replaces only the keys it carries; null
+clears the keys that may be null and means "unset" for the others; unknown keys are ignored. What is
+echoed is always the whole effective session.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from realtime.errors import ProtocolError
+from realtime.turns import TurnSettings
+
+Threshold = Annotated[float, Meta(ge=0.0, le=1.0)]
+PaddingMs = Annotated[int, Meta(ge=0, le=5_000)]
+SilenceMs = Annotated[int, Meta(ge=20, le=10_000)]
+IdleMs = Annotated[int, Meta(ge=5_000, le=30_000)]
+ReplyTokens = Annotated[int, Meta(ge=1, le=4_096)] | Literal["inf"]
+
+EAGERNESS_SILENCE_MS = {"low": 900, "medium": 600, "high": 400, "auto": 600}
+"""Silence that ends a turn under `semantic_vad`, as long as no end-of-turn model is loaded."""
+
+
+class ServerVad(Struct, tag_field="type", tag="server_vad"):
+    threshold: Threshold = 0.5
+    prefix_padding_ms: PaddingMs = 300
+    silence_duration_ms: SilenceMs = 500
+    idle_timeout_ms: IdleMs | None = None
+    create_response: bool = True
+    interrupt_response: bool = True
+
+    def turn_settings(self) -> TurnSettings:
+        return TurnSettings(self.prefix_padding_ms, self.silence_duration_ms)
+
+
+class SemanticVad(Struct, tag_field="type", tag="semantic_vad"):
+    eagerness: Literal["auto", "low", "medium", "high"] = "auto"
+    create_response: bool = True
+    interrupt_response: bool = True
+
+    threshold = 0.5
+
+    def turn_settings(self) -> TurnSettings:
+        return TurnSettings(silence_duration_ms=EAGERNESS_SILENCE_MS[self.eagerness])
+
+
+TurnDetection = ServerVad | SemanticVad
+
+
+class Pcm(Struct, tag_field="type", tag="audio/pcm"):
+    rate: Literal[24_000] = 24_000
+
+
+class Transcription(Struct):
+    model: str = "whisper-1"
+    language: str | None = msgspec.field(default=None)
+    prompt: str | None = msgspec.field(default=None)
+
+
+class NoiseReduction(Struct):
+    type: Literal["near_field", "far_field"]
+
+
+class AudioInput(Struct):
+    format: Pcm = msgspec.field(default_factory=Pcm)
+    transcription: Transcription | None = None
+    noise_reduction: NoiseReduction | None = None
+    turn_detection: TurnDetection | None = msgspec.field(default_factory=ServerVad)
+
+
+class AudioOutput(Struct):
+    format: Pcm = msgspec.field(default_factory=Pcm)
+    voice: str = "default"
+    speed: Annotated[float, Meta(ge=0.25, le=1.5)] = 1.0
+
+
+class Audio(Struct):
+    input: AudioInput = msgspec.field(default_factory=AudioInput)
+    output: AudioOutput = msgspec.field(default_factory=AudioOutput)
+
+
+class SessionConfig(Struct):
+    """What one session is set to. Nothing in it knows an engine."""
+
+    instructions: str = ""
+    output_modalities: list[Literal["text", "audio"]] = msgspec.field(
+        default_factory=lambda: ["audio"]
+    )
+    tools: list[dict[str, Any]] = msgspec.field(default_factory=list)
+    tool_choice: str | dict[str, Any] = "auto"
+    max_output_tokens: ReplyTokens = "inf"
+    tracing: Any = None
+    truncation: Any = "auto"
+    prompt: Any = None
+    include: list[str] | None = None
+    audio: Audio = msgspec.field(default_factory=Audio)
+
+    @property
+    def spoken(self) -> bool:
+        """True where replies are audio, false for text alone."""
+        return "audio" in self.output_modalities
+
+    def updated(self, patch: dict[str, Any]) -> SessionConfig:
+        """This configuration with a client's `session` object merged in.
+
+        Raises:
+            ProtocolError: a value is of the wrong type or out of range; names the field.
+        """
+        merged = _merge(msgspec.to_builtins(self), _normalised(patch), ())
+        try:
+            return msgspec.convert(merged, SessionConfig)
+        except msgspec.ValidationError as error:
+            raise field_error(error, "session") from None
+
+    def wire(self, *, session_id: str, model: str, expires_at: int) -> dict[str, Any]:
+        """The full effective session as `session.created` and `session.updated` carry it."""
+        body = msgspec.to_builtins(self)
+        transcription = body["audio"]["input"]["transcription"]
+        if transcription:
+            body["audio"]["input"]["transcription"] = {
+                key: value for key, value in transcription.items() if value is not None
+            }
+        return {
+            "type": "realtime",
+            "object": "realtime.session",
+            "id": session_id,
+            "model": model,
+            "expires_at": expires_at,
+            **body,
+            "output_modalities": ["audio"] if self.spoken else ["text"],
+        }
+
+
+_NULLABLE = {
+    ("audio", "input", "transcription"),
+    ("audio", "input", "noise_reduction"),
+    ("audio", "input", "turn_detection"),
+    ("audio", "input", "turn_detection", "idle_timeout_ms"),
+    ("tracing",),
+    ("prompt",),
+    ("include",),
+}
+_WHOLE = {("tools",), ("tool_choice",), ("tracing",), ("truncation",), ("prompt",)}
+
+
+def field_error(error: msgspec.ValidationError, root: str) -> ProtocolError:
+    """A validation error as the protocol's error, with the path of the field it is about."""
+    text, _, path = str(error).partition(" - at `$")
+    where = (root + path.rstrip("`")).strip(".")
+    if "missing required field" in text:
+        where = f"{where}.{text.split('`')[1]}".strip(".")
+        return ProtocolError(
+            f"'{where}' is missing", code="missing_required_parameter", param=where
+        )
+    return ProtocolError(f"'{where}': {text[:1].lower()}{text[1:]}", param=where or None)
+
+
+def _merge(current: Any, patch: dict[str, Any], path: tuple[str, ...]) -> dict[str, Any]:
+    """Merge a patch into plain data; null clears what may be null and is otherwise no change."""
+    merged = dict(current) if isinstance(current, dict) else {}
+    if _changes_type(merged, patch, path):
+        merged = {}
+    for key, value in patch.items():
+        here = (*path, key)
+        if value is None:
+            if here in _NULLABLE:
+                merged[key] = None
+        elif isinstance(value, dict) and here not in _WHOLE:
+            merged[key] = _merge(merged.get(key), value, here)
+        else:
+            merged[key] = value
+    if path == ("audio", "input", "turn_detection"):
+        merged.setdefault("type", "server_vad")
+    return merged
+
+
+def _changes_type(current: dict[str, Any], patch: dict[str, Any], path: tuple[str, ...]) -> bool:
+    """A new turn detection type or format starts from its own defaults."""
+    changes: bool = bool(path) and "type" in patch and patch["type"] != current.get("type")
+    return changes
+
+
+def _normalised(patch: dict[str, Any]) -> dict[str, Any]:
+    """Forms that clients send and mean the same: `voice: {id}`."""
+    output = (
+        (patch.get("audio") or {}).get("output") if isinstance(patch.get("audio"), dict) else None
+    )
+    if isinstance(output, dict) and isinstance(output.get("voice"), dict):
+        output = {**output, "voice": output["voice"].get("id", "default")}
+        return {**patch, "audio": {**patch["audio"], "output": output}}
+    return patch

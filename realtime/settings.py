@@ -1,0 +1,148 @@
+"""Settings: read once from flags and `BANTER_…` variables, checked, and documented in one table.
+
+A flag wins over its variable. A value that cannot be used ends the start with one line that names
+the setting. Parts of the server receive the values that they use, not this object.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from realtime.errors import SettingsError
+
+INSTRUCTIONS = (
+    "You are Banter, a helpful assistant in a spoken conversation. "
+    "Reply in plain English with one or two short sentences."
+)
+
+
+@dataclass(frozen=True)
+class Option:
+    """One setting: `--name`, `BANTER_NAME`, a field of `Settings`, a row of the table."""
+
+    name: str
+    default: str
+    parse: Callable[[str], Any]
+    help: str
+
+    @property
+    def flag(self) -> str:
+        return f"--{self.name}"
+
+    @property
+    def variable(self) -> str:
+        return f"BANTER_{self.name.upper().replace('-', '_')}"
+
+    @property
+    def field(self) -> str:
+        return self.name.replace("-", "_")
+
+    def read(self, value: str) -> Any:
+        try:
+            return self.parse(value)
+        except ValueError as error:
+            raise SettingsError(f"{self.flag} ({self.variable}): '{value}' {error}") from None
+
+
+def _one_of(*choices: str) -> Callable[[str], str]:
+    def parse(value: str) -> str:
+        if value not in choices:
+            raise ValueError(f"is not one of {', '.join(choices)}")
+        return value
+
+    return parse
+
+
+def _port(value: str) -> int:
+    if not value.isdigit() or int(value) > 65_535:
+        raise ValueError("is not a port between 0 and 65535 (0 picks a free one)")
+    return int(value)
+
+
+def _folder(value: str) -> Path | None:
+    if not value:
+        return None
+    path = Path(value).expanduser()
+    if path.exists() and not path.is_dir():
+        raise ValueError("is not a folder")
+    return path
+
+
+OPTIONS = (
+    Option("host", "127.0.0.1", str, "address to listen on; 0.0.0.0 for every interface"),
+    Option("port", "8000", _port, "port to listen on"),
+    Option(
+        "volume",
+        "",
+        _folder,
+        "folder for models; default: /data where it is writable, else the user's data folder",
+    ),
+    Option(
+        "profile",
+        "auto",
+        _one_of("auto", "embedded", "gpu"),
+        "which models: embedded runs on any laptop; auto picks by what the machine has",
+    ),
+    Option(
+        "replier",
+        "embedded",
+        _one_of("embedded", "openai", "echo"),
+        "what answers: the embedded language model, an OpenAI-compatible endpoint, or an echo",
+    ),
+    Option("voice", "auto", _one_of("auto", "embedded"), "the voice that speaks"),
+    Option("instructions", INSTRUCTIONS, str, "what the language model is told at first"),
+    Option(
+        "log-level",
+        "info",
+        _one_of("debug", "info", "warning", "error"),
+        "how much is logged",
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The values of all options."""
+
+    host: str
+    port: int
+    volume: Path | None
+    profile: str
+    replier: str
+    voice: str
+    instructions: str
+    log_level: str
+
+
+def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
+    """Flags over variables over defaults.
+
+    Raises:
+        SettingsError: a value cannot be used; the message names the setting.
+    """
+    parser = argparse.ArgumentParser(
+        prog="banter", description="A self-hosted realtime voice server.", allow_abbrev=False
+    )
+    for option in OPTIONS:
+        shown = f"{option.help} [{option.variable}; default: {option.default or 'see text'}]"
+        parser.add_argument(option.flag, metavar="VALUE", help=shown.replace("%", "%%"))
+    given = vars(parser.parse_args(arguments))
+    values = {}
+    for option in OPTIONS:
+        value = given[option.field]
+        if value is None:
+            value = environment.get(option.variable, option.default)
+        values[option.field] = option.read(value)
+    return Settings(**values)
+
+
+def table() -> str:
+    """The settings as a Markdown table: the text of `docs/settings.md`."""
+    rows = ["| flag | variable | default | what it is |", "| --- | --- | --- | --- |"]
+    for o in OPTIONS:
+        rows.append(f"| `{o.flag}` | `{o.variable}` | `{o.default or '-'}` | {o.help} |")
+    return "\n".join(rows) + "\n"

@@ -1,0 +1,44 @@
+"""Written text to text that can be said: no Markdown, no emoji, no addresses.
+
+Language models write for the eye even when told not to. What a voice cannot say is dropped here,
+before synthesis, and the transcript shows exactly what was said. Numbers and abbreviations stay:
+the voice's own front end reads them.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+import emoji
+
+_IMAGE_OR_LINK = re.compile(r"!?\[([^\]]*)\]\([^)]*\)")
+_CODE_FENCE = re.compile(r"```.*?(```|$)", re.DOTALL)
+_URL = re.compile(r"(?:https?://|www\.)\S+", re.IGNORECASE)
+_TAG = re.compile(r"</?[a-zA-Z][^>]*>|<\|[^|]*\|>")
+_LINE_MARK = re.compile(
+    r"^\s{0,3}(?:#{1,6}\s+|>\s?|[-*+•]\s+|\d+[.)]\s+|[-=_*]{3,}\s*$)", re.MULTILINE
+)
+_EMPHASIS = re.compile(r"[*_~`]{1,3}(?=\S)|(?<=\S)[*_~`]{1,3}")
+_SNAKE = re.compile(r"(?<=\w)_+(?=\w)")
+_UNSPOKEN = re.compile(r"[*`~|#^{}<>\\\[\]]")
+_SPACE = re.compile(r"\s+")
+_DANGLING = re.compile(r"\(\s*\)|\s+(?=[,.;:!?])")
+_UNSEEN = ("Cc", "Cf", "Co", "So")
+_SAID = re.compile(r"\w")
+
+
+def speakable(text: str) -> str:
+    """The part of `text` that can be said, on one line; empty if nothing in it can."""
+    text = _CODE_FENCE.sub(" ", text)
+    text = _IMAGE_OR_LINK.sub(r"\1", text)
+    text = _URL.sub("", text)
+    text = _TAG.sub("", text)
+    text = _LINE_MARK.sub("", text)
+    text = _SNAKE.sub(" ", text)
+    text = _EMPHASIS.sub("", text)
+    text = emoji.replace_emoji(text, "")
+    text = _UNSPOKEN.sub(" ", text)
+    text = "".join(c for c in text if c.isspace() or unicodedata.category(c) not in _UNSEEN)
+    text = _DANGLING.sub("", _SPACE.sub(" ", text)).strip()
+    return text if _SAID.search(text) else ""

@@ -1,0 +1,191 @@
+"""Frames in, turn events out: when somebody starts to speak, and when the turn is over.
+
+Pure: a frame is a number of samples and a yes or no. Time is the count of samples pushed, so a test
+tells a story in seconds and waits for nothing. Every step goes through one table; a pair that is
+not in it is a bug and raises.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum, auto
+
+from realtime.audio import EAR_RATE_HZ, ms_to_samples
+
+ONSET_GAP_MS = 120
+"""An onset that falls silent for this long before it is confirmed was a click or a cough."""
+
+
+@dataclass(frozen=True)
+class TurnSettings:
+    """What a client can set about turns, in milliseconds of audio."""
+
+    prefix_padding_ms: int = 300
+    silence_duration_ms: int = 500
+    min_speech_ms: int = 200
+    max_turn_ms: int = 28_000
+
+
+@dataclass(frozen=True)
+class SpeechStarted:
+    """Speech is confirmed; the turn's audio begins at `start`, which includes the prefix."""
+
+    start: int
+    continues: bool = False
+    """True for the second part of a turn that was split at its maximum length."""
+
+
+@dataclass(frozen=True)
+class SpeechStopped:
+    """The turn is over: its audio ends at `end`, the last frame with speech at `last_speech`."""
+
+    end: int
+    last_speech: int
+    split: bool = False
+    """True where the turn was cut at its maximum length while the person was still speaking."""
+
+
+TurnEvent = SpeechStarted | SpeechStopped
+
+
+class State(Enum):
+    IDLE = auto()
+    ONSET = auto()
+    SPEAKING = auto()
+    PAUSE = auto()
+
+
+class Signal(Enum):
+    SPEECH = auto()
+    CONFIRMED = auto()
+    SILENCE = auto()
+    EXPIRED = auto()
+    TOO_LONG = auto()
+
+
+class Action(Enum):
+    NOTHING = auto()
+    START = auto()
+    STOP = auto()
+    SPLIT = auto()
+    DISCARD = auto()
+
+
+TABLE: dict[tuple[State, Signal], tuple[State, Action]] = {
+    (State.IDLE, Signal.SPEECH): (State.ONSET, Action.NOTHING),
+    (State.IDLE, Signal.CONFIRMED): (State.SPEAKING, Action.START),
+    (State.IDLE, Signal.SILENCE): (State.IDLE, Action.NOTHING),
+    (State.ONSET, Signal.SPEECH): (State.ONSET, Action.NOTHING),
+    (State.ONSET, Signal.CONFIRMED): (State.SPEAKING, Action.START),
+    (State.ONSET, Signal.SILENCE): (State.ONSET, Action.NOTHING),
+    (State.ONSET, Signal.EXPIRED): (State.IDLE, Action.DISCARD),
+    (State.SPEAKING, Signal.SPEECH): (State.SPEAKING, Action.NOTHING),
+    (State.SPEAKING, Signal.SILENCE): (State.PAUSE, Action.NOTHING),
+    (State.SPEAKING, Signal.EXPIRED): (State.IDLE, Action.STOP),
+    (State.SPEAKING, Signal.TOO_LONG): (State.SPEAKING, Action.SPLIT),
+    (State.PAUSE, Signal.SPEECH): (State.SPEAKING, Action.NOTHING),
+    (State.PAUSE, Signal.SILENCE): (State.PAUSE, Action.NOTHING),
+    (State.PAUSE, Signal.EXPIRED): (State.IDLE, Action.STOP),
+    (State.PAUSE, Signal.TOO_LONG): (State.IDLE, Action.STOP),
+}
+
+
+@dataclass
+class TurnDetector:
+    """One caller's turns. Push frames in order; get the events that each one causes."""
+
+    settings: TurnSettings = field(default_factory=TurnSettings)
+    state: State = State.IDLE
+    position: int = 0
+    """Samples pushed so far."""
+    false_onsets: int = 0
+    _onset: int = 0
+    _voiced: int = 0
+    _silence: int = 0
+    _last_speech: int = 0
+    _turn_start: int = 0
+    _floor: int = 0
+
+    @property
+    def in_turn(self) -> bool:
+        """True from a confirmed start to the end of the turn."""
+        return self.state in (State.SPEAKING, State.PAUSE)
+
+    @property
+    def idle(self) -> bool:
+        """True while nothing that could be speech is going on."""
+        return self.state is State.IDLE
+
+    @property
+    def keep_from(self) -> int:
+        """Audio before this position will not be asked for."""
+        if self.in_turn:
+            return self._turn_start
+        start = self.position if self.idle else self._onset
+        return max(self._floor, start - self._samples(self.settings.prefix_padding_ms))
+
+    def configure(self, settings: TurnSettings) -> None:
+        """Take new settings; a turn in progress goes on under them."""
+        self.settings = settings
+
+    def reset(self) -> None:
+        """Forget an onset or a turn in progress; what was heard so far belongs to no later turn."""
+        self.state = State.IDLE
+        self._floor = self.position
+
+    def push(self, frame_samples: int, speech: bool) -> list[TurnEvent]:
+        """Take one frame of `frame_samples` samples at 16 kHz."""
+        begin = self.position
+        self.position += frame_samples
+        if speech:
+            if self.idle:
+                self._onset, self._voiced = begin, 0
+            self._voiced += frame_samples
+            self._last_speech = self.position
+            self._silence = 0
+        else:
+            self._silence += frame_samples
+        events = self._step(self._signal(speech))
+        if self.in_turn and self._too_long():
+            events += self._step(Signal.TOO_LONG)
+        return events
+
+    def _signal(self, speech: bool) -> Signal:
+        if speech:
+            enough = self._voiced >= self._samples(self.settings.min_speech_ms)
+            return Signal.CONFIRMED if enough and not self.in_turn else Signal.SPEECH
+        if self.idle:
+            return Signal.SILENCE
+        limit_ms = self.settings.silence_duration_ms if self.in_turn else ONSET_GAP_MS
+        return Signal.EXPIRED if self._silence >= self._samples(limit_ms) else Signal.SILENCE
+
+    def _step(self, signal: Signal) -> list[TurnEvent]:
+        if (self.state, signal) not in TABLE:
+            raise RuntimeError(f"no transition from {self.state.name} on {signal.name}")
+        self.state, action = TABLE[self.state, signal]
+        match action:
+            case Action.START:
+                prefix = self._samples(self.settings.prefix_padding_ms)
+                return [self._start(max(self._floor, self._onset - prefix))]
+            case Action.STOP:
+                return [self._stop(split=False)]
+            case Action.SPLIT:
+                return [self._stop(split=True), self._start(self.position, continues=True)]
+            case Action.DISCARD:
+                self.false_onsets += 1
+        return []
+
+    def _start(self, start: int, *, continues: bool = False) -> SpeechStarted:
+        self._turn_start = start
+        return SpeechStarted(start, continues)
+
+    def _stop(self, *, split: bool) -> SpeechStopped:
+        self._floor = self.position
+        return SpeechStopped(self.position, self._last_speech, split)
+
+    def _too_long(self) -> bool:
+        return self.position - self._turn_start >= self._samples(self.settings.max_turn_ms)
+
+    @staticmethod
+    def _samples(ms: int) -> int:
+        return ms_to_samples(ms, EAR_RATE_HZ)

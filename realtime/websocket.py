@@ -1,0 +1,114 @@
+"""One socket: messages to the session, the outbox to the client, both encodings of audio.
+
+The reader handles one message after the other, so a client that sends faster than it is heard is
+slowed by its own socket. One writer task sends; it alone touches the socket's output.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import logging
+import struct
+
+from aiohttp import WSCloseCode, WSMsgType, web
+
+from realtime import events
+from realtime.audio import byte_slices
+from realtime.errors import ProtocolError
+from realtime.outbox import AudioChunk, Outbox, OutboxFull, Outgoing
+from realtime.requests import SLICE_BYTES, Requests
+from realtime.session import Session
+
+log = logging.getLogger("banter.websocket")
+
+MAX_MESSAGE_BYTES = 32 * 1024 * 1024
+"""A message over this closes the socket with 1009: it is refused before it is held in memory."""
+
+HEARTBEAT_S = 20.0
+BINARY_VERSION = 1
+BINARY_HEADER = struct.Struct("<BBHII")
+"""u8 version, u8 flags, u16 zero, u32 response number, u32 first sample's offset in the item."""
+
+
+def encode(item: Outgoing, *, binary: bool) -> tuple[bytes, WSMsgType]:
+    """One outgoing item as a frame's payload and type."""
+    if not isinstance(item, AudioChunk):
+        return events.encode(item), WSMsgType.TEXT
+    audio = item.audio.astype("<i2", copy=False).tobytes()
+    if binary:
+        head = BINARY_HEADER.pack(BINARY_VERSION, 0, 0, item.response_number, item.offset)
+        return head + audio, WSMsgType.BINARY
+    delta = events.AudioDelta(
+        event_id=f"event_{item.response_id[5:]}_{item.offset}",
+        response_id=item.response_id,
+        item_id=item.item_id,
+        output_index=0,
+        content_index=0,
+        delta=base64.b64encode(audio).decode(),
+    )
+    return events.encode(delta), WSMsgType.TEXT
+
+
+async def serve(
+    socket: web.WebSocketResponse, session: Session, outbox: Outbox, *, binary: bool
+) -> None:
+    """Run one session over a socket that is open, until either side ends it."""
+    writer = asyncio.create_task(_write(socket, outbox, binary=binary))
+    code, reason = WSCloseCode.OK, b""
+    try:
+        async with session:
+            await _read(socket, session, Requests(session, outbox), outbox)
+    except OutboxFull:
+        log.warning("session %s: closed, the client does not read", session.id)
+        code, reason = WSCloseCode.POLICY_VIOLATION, b"the client does not read its messages"
+        writer.cancel()
+    except Exception:
+        log.exception("session %s failed", session.id)
+        code, reason = WSCloseCode.INTERNAL_ERROR, b"internal error"
+    finally:
+        outbox.close()
+        if socket.closed or asyncio.current_task().cancelling():  # type: ignore[union-attr]
+            writer.cancel()
+        await asyncio.wait([writer])
+        await socket.close(code=code, message=reason)
+
+
+async def _read(
+    socket: web.WebSocketResponse, session: Session, requests: Requests, outbox: Outbox
+) -> None:
+    while True:
+        try:
+            async with asyncio.timeout(session.quiet_after_s):
+                message = await socket.receive()
+        except TimeoutError:
+            await session.quiet()
+            continue
+        if message.type is WSMsgType.BINARY:
+            await session.hear(byte_slices(message.data, SLICE_BYTES))
+        elif message.type is WSMsgType.TEXT:
+            await _handle(message.data, requests, outbox)
+        else:
+            if message.type is WSMsgType.ERROR:
+                log.info("session %s: the socket failed: %s", session.id, socket.exception())
+            return
+
+
+async def _handle(text: str, requests: Requests, outbox: Outbox) -> None:
+    """One text message; what cannot be followed is answered with an `error` event."""
+    client_id: str | None = None
+    try:
+        event = events.decode(text)
+        client_id = event.event_id
+        await requests.handle(event)
+    except ProtocolError as problem:
+        outbox.put(events.error_event(problem, client_id))
+
+
+async def _write(socket: web.WebSocketResponse, outbox: Outbox, *, binary: bool) -> None:
+    try:
+        while (item := await outbox.get()) is not None:
+            payload, kind = encode(item, binary=binary)
+            await socket.send_frame(payload, kind)
+    except ConnectionError:
+        outbox.close()  # the reader sees the same end and finishes the session
