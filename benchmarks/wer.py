@@ -17,7 +17,7 @@ english = EnglishTextNormalizer()
 def normalise(text: str) -> str:
     """Lower case, no punctuation or fillers, British spelling as American, numbers digit by digit.
 
-    Digit by digit, because "five five" becomes 55 and "5 5" does not, though they are the same words.
+    Digit by digit, because "five five" becomes 55 and "5 5" does not, though both are said alike.
     """
     return BETWEEN_DIGITS.sub(" ", english(text))
 

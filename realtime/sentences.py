@@ -15,7 +15,7 @@ FIRST_PIECE_CHARS = 90
 PIECE_CHARS = 260
 
 _ABBREVIATED = """
-mr mrs ms dr prof sr jr st mt vs etc e.g i.e a.m p.m no vol fig approx dept est inc ltd co corp gen
+mr mrs ms dr prof sr jr st mt vs etc e.g i.e a.m p.m vol fig approx dept est inc ltd co corp gen
 col sgt capt lt rev hon gov sen rep jan feb mar apr jun jul aug sep sept oct nov dec
 """
 _ABBREVIATIONS = frozenset(_ABBREVIATED.split())

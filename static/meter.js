@@ -4,8 +4,8 @@
 const COLUMN_MS = 45;
 const PITCH_PX = 6;
 const BAR_PX = 3;
-const FLOOR_DB = -52;
-const CEILING_DB = -12;
+const FLOOR_DB = -48;
+const CEILING_DB = -8;
 const STILL_COLUMN_MS = 150;
 
 const calm = window.matchMedia("(prefers-reduced-motion: reduce)");

@@ -2,7 +2,7 @@
 
 export const STATE_WORDS = {
   idle: { word: "Ready", hint: "Press the button and speak." },
-  connecting: { word: "Connecting", hint: "Allow the microphone if your browser asks." },
+  connecting: { word: "Connecting", hint: "Allow the microphone if asked." },
   listening: { word: "Listening", hint: "Say something." },
   hearing: { word: "You are speaking", hint: "Pause when you have finished." },
   thinking: { word: "Thinking", hint: "The answer is on its way." },

@@ -10,11 +10,14 @@ export class Transcript {
   #panel;
   #list;
   #lines = new Map(); // item id -> {item, text, note}, in the order of the conversation
+  #following = true; // the newest line is kept in sight, until the reader scrolls up
 
   /** The panel scrolls; the list in it receives the lines. */
   constructor(panel, list) {
     this.#panel = panel;
     this.#list = list;
+    panel.addEventListener("scroll", () => (this.#following = this.#isAtEnd()));
+    new ResizeObserver(() => this.#follow()).observe(panel);
   }
 
   /** A new conversation: the server remembers nothing of the one before. */
@@ -84,10 +87,17 @@ export class Transcript {
   }
 
   #change(itemId, who, edit) {
-    const { scrollHeight, scrollTop, clientHeight } = this.#panel;
-    const following = scrollHeight - scrollTop - clientHeight < NEAR_END_PX;
     edit(this.#lines.get(itemId) ?? this.#add(itemId, who));
-    if (following) this.#panel.scrollTop = this.#panel.scrollHeight;
+    this.#follow();
+  }
+
+  #isAtEnd() {
+    const { scrollHeight, scrollTop, clientHeight } = this.#panel;
+    return scrollHeight - scrollTop - clientHeight < NEAR_END_PX;
+  }
+
+  #follow() {
+    if (this.#following) this.#panel.scrollTop = this.#panel.scrollHeight;
   }
 
   // aria-busy: a screen reader waits for the whole line instead of reading every piece.

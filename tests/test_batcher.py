@@ -1,0 +1,151 @@
+"""The batcher: starts at once, gathers while busy, is fair, and leaves nobody waiting."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+import pytest
+
+from realtime.batcher import Batcher
+from realtime.errors import Saturated, StageError
+from realtime.metrics import Metrics
+
+
+class Engine:
+    """Doubles numbers; can be held, told to fail, and asked which batches it saw."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[int]] = []
+        self.entered = threading.Semaphore(0)
+        self.go = threading.Semaphore(0)
+        self.held = False
+
+    def run(self, batch):
+        self.batches.append(list(batch))
+        self.entered.release()
+        if self.held:
+            assert self.go.acquire(timeout=10)
+        if 13 in batch:
+            raise ValueError("unlucky")
+        if 666 in batch:
+            raise SystemExit("the thread dies")
+        return [ValueError("odd one") if job == 7 else job * 2 for job in batch]
+
+    async def busy(self) -> None:
+        assert await asyncio.to_thread(self.entered.acquire, timeout=10)
+
+
+@pytest.fixture
+async def engine():
+    return Engine()
+
+
+@pytest.fixture
+async def batcher(engine):
+    made = Batcher("test", engine.run, max_batch=4, max_cost=20, metrics=Metrics())
+    made.start()
+    yield made
+    engine.held = False
+    for _ in range(50):
+        engine.go.release()
+    await made.close()
+
+
+async def test_an_idle_worker_starts_at_once(batcher, engine):
+    assert await batcher.submit(2, owner="a") == 4
+    assert await batcher.submit(3, owner="a") == 6
+    assert engine.batches == [[2], [3]]
+
+
+async def test_work_gathers_while_it_is_busy_and_callers_take_turns(batcher, engine):
+    engine.held = True
+    first = asyncio.create_task(batcher.submit(1, owner="a"))
+    await engine.busy()
+    later = [asyncio.create_task(batcher.submit(n, owner="a")) for n in (2, 3, 4, 5)]
+    other = asyncio.create_task(batcher.submit(100, owner="b"))
+    await asyncio.sleep(0)
+    assert batcher.waiting == 5
+    for _ in range(3):
+        engine.go.release()
+    assert await asyncio.gather(first, *later, other) == [2, 4, 6, 8, 10, 200]
+    assert engine.batches == [[1], [2, 100, 3, 4], [5]]
+
+
+async def test_a_job_whose_waiter_is_gone_costs_nothing(batcher, engine):
+    engine.held = True
+    first = asyncio.create_task(batcher.submit(1, owner="a"))
+    await engine.busy()
+    gone = asyncio.create_task(batcher.submit(2, owner="b"))
+    stays = asyncio.create_task(batcher.submit(3, owner="c"))
+    await asyncio.sleep(0)
+    gone.cancel()
+    await asyncio.wait([gone])
+    engine.go.release()
+    engine.go.release()
+    assert await asyncio.gather(first, stays) == [2, 6]
+    assert engine.batches == [[1], [3]]
+
+
+async def test_an_error_reaches_every_waiter_of_its_batch_and_the_next_batch_runs(batcher, engine):
+    engine.held = True
+    first = asyncio.create_task(batcher.submit(1, owner="a"))
+    await engine.busy()
+    doomed = [asyncio.create_task(batcher.submit(n, owner=n)) for n in (12, 13)]
+    await asyncio.sleep(0)
+    engine.held = False
+    engine.go.release()
+    results = await asyncio.gather(first, *doomed, return_exceptions=True)
+    assert results[0] == 2
+    assert [str(r) for r in results[1:]] == ["unlucky", "unlucky"]
+    assert await batcher.submit(5, owner="a") == 10
+
+
+async def test_an_error_of_one_job_is_its_waiters_alone(batcher, engine):
+    results = await asyncio.gather(
+        *(batcher.submit(n, owner=n) for n in (7, 8)), return_exceptions=True
+    )
+    assert str(results[0]) == "odd one"
+    assert results[1] == 16
+
+
+async def test_a_full_queue_refuses_and_says_which(batcher, engine):
+    engine.held = True
+    first = asyncio.create_task(batcher.submit(1, owner="a"))
+    await engine.busy()
+    waiting = [asyncio.create_task(batcher.submit(n, owner="a")) for n in range(20)]
+    await asyncio.sleep(0)
+    with pytest.raises(Saturated) as full:
+        await batcher.submit(99, owner="b")
+    assert full.value.stage == "test"
+    engine.held = False
+    engine.go.release()
+    await asyncio.gather(first, *waiting, return_exceptions=True)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+async def test_a_worker_that_dies_is_replaced(batcher, engine):
+    with pytest.raises(StageError, match="died"):
+        await batcher.submit(666, owner="a")
+    assert await batcher.submit(4, owner="a") == 8
+    assert batcher.alive
+
+
+async def test_closing_tells_those_who_still_wait(engine):
+    batcher = Batcher("test", engine.run, max_batch=1, max_cost=20)
+    batcher.start()
+    engine.held = True
+    first = asyncio.create_task(batcher.submit(1, owner="a"))
+    await engine.busy()
+    second = asyncio.create_task(batcher.submit(2, owner="a"))
+    await asyncio.sleep(0)
+    closing = asyncio.create_task(batcher.close())
+    await asyncio.sleep(0)
+    engine.go.release()
+    await closing
+    assert await first == 2
+    with pytest.raises(StageError, match="going away"):
+        await second
+    with pytest.raises(StageError, match="going away"):
+        await batcher.submit(3, owner="a")
+    assert not batcher.alive

@@ -1,0 +1,54 @@
+"""Whose job is next."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from realtime.fair_queue import FairQueue
+
+
+def drain(queue: FairQueue) -> list:
+    found = []
+    while (job := queue.pop()) is not None:
+        found.append(job)
+    return found
+
+
+def test_owners_take_turns_and_each_ones_jobs_keep_their_order():
+    queue: FairQueue[str] = FairQueue(max_cost=100)
+    for job in ("a1", "a2", "a3", "b1", "c1", "c2"):
+        assert queue.push(job, owner=job[0])
+    assert drain(queue) == ["a1", "b1", "c1", "a2", "c2", "a3"]
+
+
+def test_a_lower_rank_leaves_first():
+    queue: FairQueue[str] = FairQueue(max_cost=100)
+    queue.push("file", owner="a", rank=2)
+    queue.push("partial", owner="b", rank=1)
+    queue.push("final", owner="c", rank=0)
+    assert drain(queue) == ["final", "partial", "file"]
+
+
+def test_a_full_queue_refuses_and_an_empty_one_takes_any_job():
+    queue: FairQueue[str] = FairQueue(max_cost=10)
+    assert queue.push("huge", owner="a", cost=50)
+    assert not queue.push("small", owner="b", cost=1)
+    assert drain(queue) == ["huge"]
+    assert queue.push("small", owner="b", cost=1)
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 2), st.floats(0.1, 5)), max_size=60))
+def test_nothing_is_lost_and_nobody_waits_longer_than_a_round(pushes):
+    queue: FairQueue[tuple] = FairQueue(max_cost=1e9)
+    for n, (owner, rank, cost) in enumerate(pushes):
+        queue.push((rank, owner, n), owner=owner, cost=cost, rank=rank)
+    out = drain(queue)
+    assert sorted(out) == sorted((r, o, n) for n, (o, r, _) in enumerate(pushes))
+    assert queue.cost == 0
+    assert [r for r, _, _ in out] == sorted(r for r, _, _ in out)
+    for rank in range(3):
+        order = [owner for r, owner, _ in out if r == rank]
+        for owner in set(order):
+            places = [n for n, o in enumerate(order) if o == owner]
+            assert all(b - a <= 5 for a, b in zip(places, places[1:], strict=False))

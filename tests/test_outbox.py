@@ -1,0 +1,70 @@
+"""What waits to be sent: in order, bounded, and dropped by response."""
+
+from __future__ import annotations
+
+import asyncio
+
+import numpy as np
+import pytest
+
+from realtime import events, outbox
+from realtime.outbox import AudioChunk, Outbox, OutboxFull
+
+
+def chunk(response: str, samples: int = 4_800) -> AudioChunk:
+    return AudioChunk(response, 1, "item", 0, np.zeros(samples, np.int16))
+
+
+async def test_things_leave_in_order_and_every_event_has_its_own_id():
+    box = Outbox()
+    box.put(events.AudioCleared())
+    await box.put_audio(chunk("a"))
+    box.put(events.AudioCleared())
+    box.close()
+    found = [await box.get() for _ in range(4)]
+    assert [type(f).__name__ for f in found] == [
+        "AudioCleared",
+        "AudioChunk",
+        "AudioCleared",
+        "NoneType",
+    ]
+    assert found[0].event_id != found[2].event_id
+
+
+async def test_audio_of_one_response_is_dropped_and_counted():
+    box = Outbox()
+    await box.put_audio(chunk("a"))
+    await box.put_audio(chunk("b"))
+    await box.put_audio(chunk("a"))
+    assert box.drop_audio("a") == 9_600
+    assert box.dropped_samples == 9_600
+    assert (await box.get()).response_id == "b"
+
+
+async def test_a_reply_pauses_while_the_client_does_not_read():
+    box = Outbox()
+    second = 24_000
+    for _ in range(outbox.MAX_AUDIO_S):
+        await box.put_audio(chunk("a", second))
+    waiting = asyncio.create_task(box.put_audio(chunk("a", second)))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    await box.get()
+    await asyncio.wait_for(waiting, 5)
+
+
+async def test_dropping_lets_a_paused_reply_go_on():
+    box = Outbox()
+    await box.put_audio(chunk("a", outbox.MAX_AUDIO_S * 24_000))
+    waiting = asyncio.create_task(box.put_audio(chunk("b")))
+    await asyncio.sleep(0)
+    box.drop_audio("a")
+    await asyncio.wait_for(waiting, 5)
+
+
+async def test_a_client_that_reads_nothing_is_given_up():
+    box = Outbox()
+    for _ in range(outbox.MAX_EVENTS):
+        box.put(events.AudioCleared())
+    with pytest.raises(OutboxFull):
+        box.put(events.AudioCleared())

@@ -1,0 +1,73 @@
+"""Pieces of a reply: early, speakable, never inside a number or an abbreviation."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from realtime.sentences import FIRST_PIECE_CHARS, PIECE_CHARS, SentenceCutter
+
+
+def cut(text: str, step: int = 1) -> list[str]:
+    cutter = SentenceCutter()
+    pieces = []
+    for start in range(0, len(text), step):
+        pieces += cutter.push(text[start : start + step])
+    return pieces + cutter.flush()
+
+
+@pytest.mark.parametrize(
+    ("text", "pieces"),
+    [
+        ("Hello. How are you?", ["Hello.", "How are you?"]),
+        (
+            "Well, as far as I know, it is. Yes, it is.",
+            ["Well, as far as I know,", "it is.", "Yes, it is."],
+        ),
+        ("It costs 3.14 dollars. Fine.", ["It costs 3.14 dollars.", "Fine."]),
+        ("There are 1,000 of them here. Yes.", ["There are 1,000 of them here.", "Yes."]),
+        ("Dr. Smith met Mr. Jones. Then left.", ["Dr. Smith met Mr. Jones.", "Then left."]),
+        ("J. K. Rowling wrote it. Yes.", ["J. K. Rowling wrote it.", "Yes."]),
+        ("It is me and I. You know.", ["It is me and I.", "You know."]),
+        ('He said "no." Then he left.', ['He said "no."', "Then he left."]),
+        ("What?! Really... yes", ["What?!", "Really...", "yes"]),
+        ("First line\n- second line", ["First line", "- second line"]),
+        ("1. Take it. 2. Go.", ["1. Take it.", "2. Go."]),
+        ("", []),
+        ("   ", []),
+    ],
+)
+def test_pieces(text, pieces):
+    assert cut(text) == pieces
+    assert cut(text, step=7) == pieces
+
+
+def test_only_the_first_piece_is_cut_at_a_clause():
+    pieces = cut("One two three, four five six. Seven eight nine, ten eleven twelve.")
+    assert pieces == ["One two three,", "four five six.", "Seven eight nine, ten eleven twelve."]
+
+
+def test_the_first_piece_leaves_before_the_sentence_is_written():
+    cutter = SentenceCutter()
+    assert cutter.push("I would say so, ") == ["I would say so,"]
+
+
+def test_a_number_that_is_not_finished_waits():
+    cutter = SentenceCutter()
+    assert cutter.push("It is exactly 3.") == []
+    assert cutter.push("14 metres. ") == ["It is exactly 3.14 metres."]
+
+
+def test_text_without_any_end_is_cut_at_a_space():
+    pieces = cut("word " * 200)
+    assert len(pieces[0]) <= FIRST_PIECE_CHARS
+    assert all(len(p) <= PIECE_CHARS for p in pieces)
+    assert " ".join(pieces).split() == ["word"] * 200
+
+
+@given(st.text(alphabet="ab .,!?\n1\"'", max_size=300), st.integers(1, 20))
+def test_nothing_is_lost_and_the_steps_do_not_matter(text, step):
+    pieces = cut(text, step)
+    assert "".join("".join(pieces).split()) == "".join(text.split())
+    assert all(piece.strip() for piece in pieces)
