@@ -219,7 +219,7 @@ class Session:
     def _answer(self) -> None:
         """Start a reply to what was said, unless somebody speaks, is being replied to, or is still
         being transcribed: each of these calls again when it ends."""
-        others = self._hearing - {asyncio.current_task()}
+        others = {t for t in self._hearing if not t.done()} - {asyncio.current_task()}
         if self._unanswered and not (self._speaking or others or self._response):
             self._respond(events.ResponseBody())
 

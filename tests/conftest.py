@@ -1,0 +1,103 @@
+"""Servers for the tests: one in this process around fakes, and real ones with real engines."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+from aiohttp.test_utils import TestServer
+
+import bootstrap
+from realtime.engines.speech_detector import SileroDetector
+from realtime.metrics import Metrics
+from realtime.server import make_app
+from realtime.session_config import SessionConfig
+from tests.client import Client
+from tests.fakes import FakeRuntime
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session")
+def models() -> dict[str, Path]:
+    """The embedded models, on the volume that a user of this machine would have."""
+    plan, volume = bootstrap.plan_for("embedded"), bootstrap.default_volume()
+    return asyncio.run(bootstrap.ensure(plan, volume))
+
+
+@pytest.fixture
+async def detector() -> AsyncIterator[SileroDetector]:
+    silero = SileroDetector(Metrics())
+    silero.load()
+    silero.start()
+    yield silero
+    await silero.close()
+
+
+@pytest.fixture
+def runtime(detector: SileroDetector) -> FakeRuntime:
+    """Real ears, fake engines; change its parts before connecting."""
+    return FakeRuntime(detector)
+
+
+@pytest.fixture
+async def server(runtime: FakeRuntime) -> AsyncIterator[TestServer]:
+    app = make_app(runtime, Metrics(), SessionConfig(instructions="be kind"))
+    async with TestServer(app) as started:
+        yield started
+
+
+Connect = Callable[..., Awaitable[Client]]
+
+
+@pytest.fixture
+async def connect(server: TestServer) -> AsyncIterator[Connect]:
+    """Open a session and read its `session.created`; transcription events are on."""
+    async with aiohttp.ClientSession() as http:
+
+        async def open_session(query: str = "", transcription: bool = True) -> Client:
+            url = server.make_url(f"/v1/realtime{query}")
+            client = Client(await http.ws_connect(url, max_msg_size=0))
+            await client.until("session.created")
+            if transcription:
+                await client.send(
+                    "session.update",
+                    session={"audio": {"input": {"transcription": {"model": "whisper-1"}}}},
+                )
+                await client.until("session.updated")
+            return client
+
+        yield open_session
+
+
+def run_server(*arguments: str) -> Iterator[str]:
+    """`python -m realtime` on a free port until it says where it listens; stopped by SIGTERM."""
+    command = [sys.executable, "-m", "realtime", "--port", "0", *arguments]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            line = process.stdout.readline()
+            found = re.search(r"http://[\w.]+:\d+", line)
+            assert found, f"the server did not start: {line!r}"
+            yield found.group()
+        finally:
+            process.terminate()
+            assert process.wait(timeout=30) == 0
+
+
+@pytest.fixture(scope="session")
+def server_url(models: dict[str, Path]) -> Iterator[str]:
+    """A real server on the embedded default."""
+    yield from run_server()
+
+
+@pytest.fixture(scope="session")
+def echo_url(models: dict[str, Path]) -> Iterator[str]:
+    """A real server that says back what it heard."""
+    yield from run_server("--replier", "echo")

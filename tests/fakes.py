@@ -1,0 +1,111 @@
+"""Stand-ins for paths that must be forced: failures, stalls, timing. Speech detection stays real."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Hashable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from realtime.audio import EAR_RATE_HZ, Int16
+from realtime.conversation import Message
+from realtime.engines import Delta, Engines, SpeechDetector, Transcript, Utterance
+
+
+@dataclass
+class FakeTranscriber:
+    """Answers with the next of `texts` (an exception is raised); waits for `gate` where one is set."""
+
+    texts: list[str | Exception] = field(default_factory=lambda: ["hello there"])
+    heard: list[Int16] = field(default_factory=list)
+    gate: asyncio.Event | None = None
+
+    async def transcribe(self, utterance: Utterance, *, owner: Hashable) -> Transcript:
+        self.heard.append(utterance.audio)
+        answer = self.texts[min(len(self.heard), len(self.texts)) - 1]
+        if self.gate:
+            await self.gate.wait()
+        if isinstance(answer, Exception):
+            raise answer
+        return Transcript(answer, "en", len(utterance.audio) / EAR_RATE_HZ)
+
+
+@dataclass
+class FakeReplier:
+    """Writes `words` one after the other; stalls after `stall_after` words until cancelled."""
+
+    words: Sequence[str] = ("All ", "is ", "well, ", "thank ", "you. ", "And ", "with ", "you?")
+    stall_after: int | None = None
+    error: Exception | None = None
+    cut: bool = False
+    prompt_tokens: int = 10_000
+    prompts: list[list[Message]] = field(default_factory=list)
+    closed: int = 0
+    stalled: asyncio.Event = field(default_factory=asyncio.Event)
+    alive: bool = True
+
+    async def reply(
+        self, prompt: Sequence[Message], *, max_tokens: int, owner: Hashable
+    ) -> AsyncGenerator[Delta, None]:
+        self.prompts.append(list(prompt))
+        try:
+            for n, word in enumerate(self.words):
+                if self.stall_after == n:
+                    self.stalled.set()
+                    await asyncio.Event().wait()
+                yield Delta(word)
+            if self.error:
+                raise self.error
+            if self.cut:
+                yield Delta("", cut=True)
+        finally:
+            self.closed += 1
+
+    async def prepare(self, prompt: Sequence[Message], *, owner: Hashable) -> None:
+        pass
+
+    async def close(self) -> None:
+        pass
+
+
+@dataclass
+class FakeVoice:
+    """Makes `seconds` of tone for each piece; raises `error` where one is set."""
+
+    seconds: float = 0.5
+    error: Exception | None = None
+    pieces: list[str] = field(default_factory=list)
+    gate: asyncio.Event | None = None
+
+    async def speak(
+        self, text: str, *, speed: float, owner: Hashable
+    ) -> AsyncGenerator[Int16, None]:
+        self.pieces.append(text)
+        if self.gate:
+            await self.gate.wait()
+        if self.error:
+            raise self.error
+        yield np.full(int(self.seconds * 24_000), 1_000, np.int16)
+
+
+@dataclass
+class FakeRuntime:
+    """What the server wants of a runtime, around any engines."""
+
+    detector: SpeechDetector
+    transcriber: FakeTranscriber = field(default_factory=FakeTranscriber)
+    replier: FakeReplier = field(default_factory=FakeReplier)
+    voice: FakeVoice = field(default_factory=FakeVoice)
+    dead: set[str] = field(default_factory=set)
+
+    @property
+    def engines(self) -> Engines:
+        return Engines(self.detector, self.transcriber, self.replier, self.voice)
+
+    def alive(self) -> dict[str, bool]:
+        names = ("speech_detector", "whisper", "replier", "voice")
+        return {name: name not in self.dead for name in names}
+
+    def describe(self) -> dict[str, str]:
+        return {"whisper": "FakeTranscriber"}
