@@ -11,11 +11,11 @@ from __future__ import annotations
 import argparse
 import asyncio
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from benchmarks.caller import Caller, call
-from benchmarks.clips import SAMPLE_RATE_HZ, Clip, add_clips_option, in_seeded_order, load_clips
+from benchmarks.clips import Clip, add_clips_option, in_seeded_order, load_clips
 from benchmarks.record import AUDIO_DELTA, Stamped
 from benchmarks.report import Cell, emit, machine, spread, spread_rows, table
 from benchmarks.server import add_server_options, server_for
@@ -24,8 +24,6 @@ from benchmarks.turn import Response, between_ms, response_of, session_with, tak
 STARTED = "input_audio_buffer.speech_started"
 TRUNCATED = "conversation.item.truncated"
 REPLY_WITHIN_S = 40.0
-SPEAKS_WITHIN_S = 0.3
-"""An interrupter's clip has no more silence than this at its head, or the reply might be over."""
 SESSION = session_with(instructions="Tell long stories of twenty sentences. Never stop early.")
 """A server sends a reply faster than it is played; only a long one is still being made when a voice
 comes in."""
@@ -142,11 +140,17 @@ async def play_round(caller: Caller, question: Clip, interrupter: Clip, after_s:
 
 
 def pairs(clips: list[Clip], rounds: int, seed: int) -> list[tuple[Clip, Clip]]:
-    """Long clips to ask with, as their replies last; clips that begin at once to interrupt with."""
-    by_length = sorted(clips, key=lambda clip: clip.seconds)
-    at_once = [c for c in clips if c.first_voiced_sample <= SPEAKS_WITHIN_S * SAMPLE_RATE_HZ]
-    questions = in_seeded_order(by_length[-max(1, len(clips) // 4) :], rounds, seed)
-    return list(zip(questions, in_seeded_order(at_once, rounds, seed + 1), strict=True))
+    """Clips to ask with, and others, without the silence at their heads, to interrupt with."""
+    questions = in_seeded_order(clips, rounds, seed)
+    interrupters = map(without_head, in_seeded_order(clips, rounds, seed + 1))
+    return list(zip(questions, interrupters, strict=True))
+
+
+def without_head(clip: Clip) -> Clip:
+    """A clip from its first voiced sample on: a reply might be over before a silent head is."""
+    first = clip.first_voiced_sample
+    last = clip.last_voiced_sample - first
+    return replace(clip, pcm=clip.pcm[first:], first_voiced_sample=0, last_voiced_sample=last)
 
 
 def round_row(played: Round) -> list[Cell]:
@@ -207,7 +211,7 @@ def main() -> None:
     add_clips_option(parser)
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--seed", type=int, default=7)
-    parser.add_argument("--after-s", type=float, default=0.3, help="after the reply's first audio")
+    parser.add_argument("--after-s", type=float, default=0.2, help="after the reply's first audio")
     parser.add_argument("--binary", action="store_true", help="audio in binary frames")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the JSON line there too")
     args = parser.parse_args()

@@ -26,6 +26,11 @@ MIN_LOG_PROBABILITY = -1.0
 MAX_COMPRESSION = 2.4
 TOKENS_PER_S = 7
 TOKENS_MARGIN = 10
+PHANTOMS = frozenset(
+    ("you", "thank you", "thanks for watching", "thank you for watching", "bye", "bye bye", "so")
+)
+PHANTOM_NO_SPEECH = 0.3
+PHANTOM_SECONDS = 0.5
 _CUT_SEARCH_S = 8.0
 _CUT_FRAME = EAR_RATE_HZ // 50
 _WORDS = re.compile(r"\w+")
@@ -46,6 +51,12 @@ class Hypothesis:
     def silent(self) -> bool:
         """No words: the rule of Whisper's own `transcribe`, both conditions at once."""
         return self.no_speech > NO_SPEECH_PROBABILITY and self.log_probability < MIN_LOG_PROBABILITY
+
+    @property
+    def phantom(self) -> bool:
+        """What Whisper says to silence, on audio where that is likely: too short, or doubtful."""
+        doubtful = self.no_speech > PHANTOM_NO_SPEECH or self.seconds < PHANTOM_SECONDS
+        return doubtful and " ".join(_WORDS.findall(self.text.lower())) in PHANTOMS
 
     @property
     def loops(self) -> bool:

@@ -1,9 +1,10 @@
-"""How many threads each engine gets: one place that divides the cores.
+"""How many threads each engine gets, and how they wait: one place that divides the cores.
 
-Engines that spin while they wait starve each other: on two cores a 135M language model fell from
-109 to 4 tokens a second beside Whisper and the voice, and to 18 once llama.cpp was told not to
-poll. So llama.cpp has `poll=0`, ONNX sessions run on their caller's thread, and only CTranslate2
-and llama.cpp get more than one thread.
+Engines that spin while they wait starve each other, and engines that sleep at once wait for the kernel
+at every barrier. Measured on two cores, Whisper and then the language model in turn: with libgomp's
+own waiting 500 ms for an utterance and 33 ms for a token, with none (`OMP_WAIT_POLICY=passive`) 120 and
+25, with a spin of a thousand rounds 80 and 12. llama.cpp itself is told not to poll, ONNX sessions run
+on their caller's thread, and only CTranslate2 and llama.cpp get more than one thread.
 """
 
 from __future__ import annotations
@@ -14,6 +15,9 @@ from dataclasses import dataclass
 
 GIL_SWITCH_INTERVAL_S = 0.001
 """How long a thread may hold the interpreter while the loop waits (Python's own: 5 ms)."""
+
+SPIN_ROUNDS = 1_000
+"""How long an OpenMP thread looks for its next piece of work before it sleeps: some microseconds."""
 
 
 @dataclass(frozen=True)
@@ -47,4 +51,5 @@ def apply_process_limits(budget: ThreadBudget) -> None:
     sys.setswitchinterval(GIL_SWITCH_INTERVAL_S)
     os.environ.setdefault("OMP_NUM_THREADS", str(budget.torch))
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.setdefault("GOMP_SPINCOUNT", str(SPIN_ROUNDS))
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")

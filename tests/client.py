@@ -37,6 +37,7 @@ class Client:
         self.events: list[dict[str, Any]] = []
         self.frames: list[bytes] = []
         self.closed = False
+        self.close_code: int | None = None
 
     async def send(self, type: str, **fields: Any) -> None:
         await self.socket.send_str(json.dumps({"type": type, **fields}))
@@ -55,6 +56,8 @@ class Client:
             self.frames.append(message.data)
         else:
             self.closed = True
+            if message.type is aiohttp.WSMsgType.CLOSE:
+                self.close_code = message.data
         return None
 
     async def until(self, *types: str) -> dict[str, Any]:

@@ -23,6 +23,13 @@ def test_silence_needs_both_signs():
     assert not heard("you", no_speech=0.1, log=-1.5).silent
 
 
+def test_what_whisper_says_to_silence_is_believed_only_in_plain_speech():
+    assert heard("Thank you.", no_speech=0.5).phantom
+    assert heard("you", seconds=0.3).phantom
+    assert not heard("Thank you.", no_speech=0.05).phantom
+    assert not heard("Thank you for the fish.", no_speech=0.5).phantom
+
+
 def test_loops_are_seen():
     assert heard("so it is " * 30).loops
     assert heard("fine", tokens=max_tokens(3.0)).loops

@@ -151,7 +151,10 @@ class WhisperTranscriber:
             if isinstance(found, BaseException):
                 return found
             hypothesis, language = found
-            words.append("" if hypothesis.silent else hypothesis.text)
+            if hypothesis.silent or hypothesis.phantom:
+                self._metrics.count("transcription.filtered")
+            else:
+                words.append(hypothesis.text)
         text = " ".join(w for w in words if w)
         return Transcript(text, language, len(utterance.audio) / EAR_RATE_HZ)
 

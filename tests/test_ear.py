@@ -1,0 +1,133 @@
+"""The ear on real sound with the real detector: speech makes turns, noise makes none."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from realtime.audio import Int16
+from realtime.ear import PREROLL_SAMPLES, Ear
+from realtime.engines.speech_detector import WINDOW_SAMPLES
+from realtime.session_config import ServerVad
+from realtime.turns import SpeechStarted, SpeechStopped
+from tests.client import clip, quiet
+
+SPEECH = ("ls_6930_0000", "ls_1221_0002", "lj001_0016", "vctk_p287_004_clean", "jfk")
+
+
+def samples(audio: bytes) -> Int16:
+    return np.frombuffer(audio, "<i2")
+
+
+async def listen(ear: Ear, audio: bytes, chunk: int = 2_400) -> list:
+    found, wire = [], samples(audio)
+    for start in range(0, len(wire), chunk):
+        found += await ear.hear(wire[start : start + chunk])
+    return found
+
+
+@pytest.fixture
+def ear(detector):
+    made = Ear(detector, owner="test")
+    made.configure(ServerVad())
+    return made
+
+
+@pytest.mark.parametrize("name", SPEECH)
+async def test_every_clip_is_heard_from_first_to_last_word(ear, name):
+    audio = clip(name)
+    events = await listen(ear, quiet(1) + audio + quiet(1))
+    starts = [e for e in events if isinstance(e, SpeechStarted)]
+    stops = [e for e in events if isinstance(e, SpeechStopped)]
+    assert len(starts) == len(stops) >= 1
+    pieces = samples(audio)[: len(audio) // 2 // 1_200 * 1_200].reshape(-1, 1_200)
+    loud = np.flatnonzero(np.sqrt((pieces.astype(float) ** 2).mean(1)) > 600) * 0.05 + 1
+    assert starts[0].start / 16_000 <= loud[0]
+    assert loud[-1] <= stops[-1].end / 16_000 <= loud[-1] + 1.0
+
+
+@pytest.mark.parametrize("name", ["noise_wind_bl", "noise_tap_sc"])
+@pytest.mark.parametrize("gain", [1.0, 3.0])
+async def test_noise_makes_no_turn(ear, name, gain):
+    loud = np.clip(samples(clip(name)) * gain, -32_768, 32_767).astype("<i2").tobytes()
+    assert await listen(ear, loud) == []
+
+
+@pytest.mark.parametrize("kind", ["hum", "music", "white"])
+async def test_what_webrtcvad_alone_calls_speech_makes_no_turn(ear, kind):
+    t = np.arange(5 * 24_000) / 24_000
+    wave = {
+        "hum": np.sin(2 * np.pi * 120 * t),
+        "music": sum(np.sin(2 * np.pi * f * t) for f in (262, 330, 392)) / 3,
+        "white": np.random.default_rng(0).normal(0, 0.3, len(t)),
+    }[kind]
+    audio = (np.clip(wave * 0.3, -1, 1) * 32_767).astype("<i2").tobytes()
+    assert await listen(ear, audio) == []
+
+
+async def test_the_turn_ends_although_hum_goes_on(ear):
+    t = np.arange(10 * 24_000) / 24_000
+    hum = (np.sin(2 * np.pi * 120 * t) * 400).astype(np.int32)
+    speech = np.zeros(len(hum), np.int32)
+    voice = samples(clip("ls_6930_0000"))
+    speech[24_000 : 24_000 + len(voice)] = voice
+    mixed = np.clip(hum + speech, -32_768, 32_767).astype("<i2").tobytes()
+    events = await listen(ear, mixed)
+    assert [type(e) for e in events] == [SpeechStarted, SpeechStopped]
+
+
+@pytest.mark.parametrize("chunk", [97, 480, 2_400, 24_000])
+async def test_the_size_of_the_pieces_changes_nothing(detector, chunk):
+    found = []
+    for size in (2_400, chunk):
+        ear = Ear(detector, owner=size)
+        ear.configure(ServerVad())
+        found.append(await listen(ear, quiet(1) + clip("ls_6930_0000") + quiet(1), size))
+    assert found[0] == found[1]
+
+
+async def test_no_window_of_an_open_gate_is_skipped(detector):
+    seen: list[np.ndarray] = []
+
+    class Watching:
+        async def probabilities(self, state, windows, *, owner):
+            seen.extend(windows)
+            return await detector.probabilities(state, windows, owner=owner)
+
+    ear = Ear(Watching(), owner="test")
+    ear.configure(ServerVad())
+    audio = quiet(1) + clip("ls_6930_0000") + quiet(0.2)
+    await listen(ear, audio)
+    stream = np.concatenate(seen)
+    whole = ear._log.read(0, ear._log.end)
+    gate = ear._gate
+    assert gate is not None
+    assert len(stream) == gate.read_to - gate.start
+    kept = stream[ear._log.start - gate.start :]
+    assert np.array_equal(kept, whole[: len(kept)])
+    assert (gate.read_to - gate.start) % WINDOW_SAMPLES == 0
+    assert gate.start <= ear.turns._onset - PREROLL_SAMPLES + 16_000 * 0.5
+
+
+async def test_silence_costs_no_model(detector):
+    class Never:
+        async def probabilities(self, state, windows, *, owner):
+            raise AssertionError("Silero was asked about silence")
+
+    ear = Ear(Never(), owner="test")
+    ear.configure(ServerVad())
+    assert await listen(ear, bytes(24_000 * 2 * 5)) == []
+
+
+async def test_memory_stays_small_while_nobody_speaks(ear):
+    await listen(ear, bytes(24_000 * 2 * 60))
+    assert len(ear._log) < 16_000 * 2
+
+
+async def test_turned_off_it_keeps_everything_for_a_commit(detector):
+    ear = Ear(detector, owner="test")
+    ear.configure(None)
+    audio = clip("ls_6930_0000")
+    assert await listen(ear, audio) == []
+    assert len(ear.commit()) == len(audio) // 2 * 2 // 3
+    assert ear.buffered_ms == 0

@@ -1,0 +1,153 @@
+"""The embedded engines for real: real weights, real speech, read back."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing
+
+import numpy as np
+import pytest
+import soxr
+from jiwer import wer
+from whisper_normalizer.english import EnglishTextNormalizer
+
+from realtime.conversation import Message
+from realtime.engines import HearingState, Utterance
+from realtime.engines.embedded_voice import EmbeddedVoice
+from realtime.engines.llm import EmbeddedReplier
+from realtime.engines.speech_detector import Windows
+from realtime.engines.whisper import WhisperTranscriber
+from realtime.errors import TranscriptionError
+from realtime.metrics import Metrics
+from tests.client import DATA, clip
+
+normal = EnglishTextNormalizer()
+
+
+def ear_audio(name: str) -> np.ndarray:
+    return soxr.resample(np.frombuffer(clip(name), "<i2"), 24_000, 16_000)
+
+
+def transcripts() -> dict[str, str]:
+    rows = [r.split("\t") for r in (DATA / "manifest.tsv").read_text().splitlines()[1:]]
+    return {r[0].removesuffix(".flac"): r[3] for r in rows if r[2] == "speech"}
+
+
+@pytest.fixture(scope="module")
+def loaded(models):
+    engine = WhisperTranscriber(models["whisper"], threads=2, metrics=Metrics())
+    engine.load()
+    return engine
+
+
+@pytest.fixture
+async def whisper(loaded):
+    loaded.start()
+    yield loaded
+    await loaded.close()
+    loaded._batcher._closing = False
+
+
+async def test_real_speech_in_one_batch_is_as_right_as_alone(whisper):
+    texts = transcripts()
+    audio = {name: ear_audio(name) for name in texts}
+    together = await asyncio.gather(
+        *(whisper.transcribe(Utterance(audio[n]), owner=n) for n in texts)
+    )
+    alone = [await whisper.transcribe(Utterance(audio[n]), owner=n) for n in texts]
+    truth = [normal(t) for t in texts.values()]
+    for found in (together, alone):
+        assert wer(truth, [normal(t.text) for t in found]) <= 0.12
+    assert all(t.language == "en" for t in together)
+
+
+async def test_an_utterance_over_30_s_is_heard_to_its_end(whisper):
+    long = np.concatenate([ear_audio("jfk")] * 4)
+    heard = await whisper.transcribe(Utterance(long), owner="a")
+    assert normal(heard.text).count("ask not what your country") == 4
+    assert heard.seconds == pytest.approx(44, abs=0.5)
+
+
+async def test_silence_has_no_words(whisper):
+    heard = await whisper.transcribe(Utterance(np.zeros(48_000, np.int16)), owner="a")
+    assert heard.text == ""
+
+
+async def test_one_bad_utterance_fails_alone(whisper, monkeypatch):
+    features = whisper._features
+
+    def poisoned(audio, window_s):
+        if len(audio) == 16_000:
+            raise ValueError("poisoned")
+        return features(audio, window_s)
+
+    monkeypatch.setattr(whisper, "_features", poisoned)
+    good = await whisper.transcribe(Utterance(ear_audio("ls_6930_0000")), owner="a")
+    with pytest.raises(TranscriptionError):
+        await whisper.transcribe(Utterance(np.ones(16_000, np.int16)), owner="b")
+    assert good.text
+
+
+async def test_the_voice_is_understood_and_starts_at_once(whisper):
+    voice = EmbeddedVoice(metrics=Metrics())
+    voice.load()
+    voice.start()
+    text = "The weather is nice today, and we could go for a walk along the river."
+    chunks = [c async for c in voice.speak(text, speed=1.0, owner="a")]
+    await voice.close()
+    audio = np.concatenate(chunks)
+    assert np.flatnonzero(np.abs(audio) > 328)[0] <= 24_000 * 0.05
+    heard = await whisper.transcribe(Utterance(soxr.resample(audio, 24_000, 16_000)), owner="a")
+    assert wer(normal(text), normal(heard.text)) <= 0.15
+
+
+async def test_many_streams_at_once_are_heard_as_each_alone(detector):
+    audio = [ear_audio(n) for n in ("ls_6930_0000", "ls_1221_0002", "jfk")]
+    windows = [list(a[: len(a) // 512 * 512].reshape(-1, 512)) for a in audio]
+    together = detector.run([Windows(HearingState(), w) for w in windows])
+    for w, probabilities in zip(windows, together, strict=True):
+        alone = detector.run([Windows(HearingState(), w)])[0]
+        np.testing.assert_allclose(probabilities, alone, atol=1e-4)
+        assert max(probabilities) > 0.9
+
+
+@pytest.fixture
+async def replier(models):
+    engine = EmbeddedReplier(models["llm"], threads=2)
+    engine.load()
+    engine.start()
+    yield engine
+    await engine.close()
+
+
+async def said(engine: EmbeddedReplier, prompt: list[Message], max_tokens: int = 24) -> str:
+    return "".join(
+        [d.text async for d in engine.reply(prompt, max_tokens=max_tokens, owner="a")]
+    )
+
+
+async def test_the_language_model_streams_and_its_length_is_bounded(replier):
+    prompt = [Message("user", "Count from one to a hundred in words.")]
+    deltas = [d async for d in replier.reply(prompt, max_tokens=12, owner="a")]
+    assert 3 <= len(deltas) <= 14
+    assert deltas[-1].cut
+
+
+async def test_a_context_that_is_too_long_is_shortened_and_answered(replier):
+    prompt = [Message("system", "Be kind.")]
+    prompt += [Message("user", "one two three four five " * 60) for _ in range(16)]
+    assert await said(replier, prompt, max_tokens=4)
+
+
+async def test_closing_the_stream_frees_the_slot(replier):
+    prompt = [Message("user", "Tell me a very long story.")]
+    for _ in range(12):
+        stream = replier.reply(prompt, max_tokens=96, owner="a")
+        async with aclosing(stream):
+            await anext(stream)
+    assert await said(replier, prompt, max_tokens=4)
+
+
+async def test_nobody_without_the_key_is_answered(replier):
+    async with replier._client.get("/slots", headers={"Authorization": "Bearer wrong"}) as answer:
+        assert answer.status == 401
