@@ -14,10 +14,12 @@ from aiohttp import web
 import bootstrap
 from realtime.errors import BanterError, SettingsError
 from realtime.metrics import Metrics
+from realtime.playout import Pacing
 from realtime.runtime import Runtime, load_embedded
 from realtime.server import make_app
 from realtime.session_config import SessionConfig
 from realtime.settings import Settings, read_settings
+from realtime.speaker import Manners
 from realtime.threads import apply_process_limits, thread_budget
 
 log = logging.getLogger("banter")
@@ -93,7 +95,13 @@ async def _start(settings: Settings) -> tuple[web.AppRunner, Runtime]:
         budget=thread_budget(),
         metrics=metrics,
     )
-    app = make_app(runtime, metrics, SessionConfig(instructions=settings.instructions))
+    manners = Manners(
+        pacing=Pacing() if settings.pacing == "on" else None,
+        greeting=settings.greeting,
+        fallback=settings.fallback,
+    )
+    config = SessionConfig(instructions=settings.instructions)
+    app = make_app(runtime, metrics, config, manners)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_TIMEOUT_S)
     await runner.setup()
     try:

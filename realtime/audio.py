@@ -1,7 +1,7 @@
 """PCM in and out: formats, resampling, slicing and a log of what was heard. No clock, no socket.
 
-On the wire audio is 16-bit little-endian mono at 24 kHz. The ear works on 16-bit mono at 16 kHz,
-which is what webrtcvad, Silero and Whisper want. Times are counts of samples.
+The ear works on 16-bit mono at 16 kHz, which is what webrtcvad, Silero and Whisper want; voices
+speak 16-bit mono at 24 kHz; `formats.py` has what lies on the wire. Times are counts of samples.
 """
 
 from __future__ import annotations
@@ -12,14 +12,12 @@ from collections import deque
 from collections.abc import Iterator
 
 import numpy as np
-import soxr
 from numpy.typing import NDArray
 
 from realtime.errors import ProtocolError
 
-WIRE_RATE_HZ = 24_000
+VOICE_RATE_HZ = 24_000
 EAR_RATE_HZ = 16_000
-WIRE_SAMPLE_BYTES = 2
 SLICE_MS = 100
 """Large appends are consumed in slices of this length, with a yield to the event loop between."""
 
@@ -73,55 +71,18 @@ def byte_slices(data: bytes, slice_bytes: int) -> Iterator[bytes]:
         yield bytes(view[start : start + slice_bytes])
 
 
-class SampleAligner:
-    """Bytes to whole 16-bit samples; an odd byte is carried over to the next call."""
+class ByteAligner:
+    """Bytes to whole samples of `sample_bytes`; a byte left over is carried to the next call."""
 
-    def __init__(self) -> None:
+    def __init__(self, sample_bytes: int) -> None:
+        self._sample_bytes = sample_bytes
         self._carry = b""
 
-    def push(self, data: bytes) -> Int16:
+    def push(self, data: bytes) -> bytes:
         data = self._carry + data
-        whole = len(data) - len(data) % WIRE_SAMPLE_BYTES
+        whole = len(data) - len(data) % self._sample_bytes
         self._carry = data[whole:]
-        return np.frombuffer(data[:whole], dtype="<i2")
-
-
-class EarResampler:
-    """24 kHz wire audio to 16 kHz ear audio, as a stream.
-
-    soxr keeps the two time lines aligned (output sample k lies at k/16000 s); it only emits late,
-    by 15 ms at quality MQ (HQ: 21 ms). So positions need no correction; `lag_samples` says how many
-    ear samples are still inside the filter. `flush` empties it and starts a fresh stream.
-    """
-
-    def __init__(self) -> None:
-        self._fresh()
-
-    def _fresh(self) -> None:
-        self._stream = soxr.ResampleStream(
-            WIRE_RATE_HZ, EAR_RATE_HZ, 1, dtype="int16", quality="MQ"
-        )
-        self._taken = 0
-        self._given = 0
-
-    @property
-    def lag_samples(self) -> int:
-        """Ear samples that were heard but not yet given out."""
-        return self._taken * EAR_RATE_HZ // WIRE_RATE_HZ - self._given
-
-    def push(self, audio: Int16) -> Int16:
-        heard: Int16 = self._stream.resample_chunk(audio)
-        self._taken += len(audio)
-        self._given += len(heard)
-        return heard
-
-    def flush(self) -> Int16:
-        """What is still inside the filter; afterwards the stream starts anew."""
-        if not self._taken:
-            return np.zeros(0, np.int16)
-        rest: Int16 = self._stream.resample_chunk(np.zeros(0, np.int16), last=True)
-        self._fresh()
-        return rest
+        return data[:whole]
 
 
 class FrameSlicer:

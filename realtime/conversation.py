@@ -8,12 +8,10 @@ The prompt is made of items that have text.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
 
+from realtime.audio import ms_to_samples
 from realtime.errors import ProtocolError
-
-Role = Literal["system", "user", "assistant"]
-Status = Literal["in_progress", "completed", "incomplete"]
+from realtime.items import AnyItem, Item, Role
 
 MAX_ITEMS = 2_000
 """The oldest items beyond this are forgotten: a bound on memory, far over any prompt's reach."""
@@ -31,42 +29,11 @@ class Message:
 
 
 @dataclass
-class Item:
-    """One message. `text` is None while a user's audio is not transcribed yet."""
-
-    id: str
-    role: Role
-    kind: Literal["input_audio", "input_text", "output_audio", "output_text"]
-    text: str | None = None
-    status: Status = "completed"
-    audio_samples: int = 0
-    """Wire samples of an assistant's item that were made for it."""
-
-    def wire(self) -> dict[str, Any]:
-        """The item as clients know it: no null keys, except a transcript not known yet."""
-        return {
-            "id": self.id,
-            "type": "message",
-            "status": self.status,
-            "role": self.role,
-            "content": self._content(),
-        }
-
-    def _content(self) -> list[dict[str, Any]]:
-        if self.kind == "input_audio":
-            return [{"type": "input_audio", "transcript": self.text}]
-        if self.text is None:
-            return []
-        key = "transcript" if self.kind == "output_audio" else "text"
-        return [{"type": self.kind, key: self.text}]
-
-
-@dataclass
 class Conversation:
     """Items by id, in the order in which they are said."""
 
     id: str
-    _items: dict[str, Item] = field(default_factory=dict)
+    _items: dict[str, AnyItem] = field(default_factory=dict)
     _prompt_from: str | None = None
 
     def __contains__(self, item_id: str) -> bool:
@@ -75,10 +42,10 @@ class Conversation:
     def __len__(self) -> int:
         return len(self._items)
 
-    def items(self) -> list[Item]:
+    def items(self) -> list[AnyItem]:
         return list(self._items.values())
 
-    def add(self, item: Item, *, after: str | None = None) -> str | None:
+    def add(self, item: AnyItem, *, after: str | None = None) -> str | None:
         """Put an item at the end, after another, or first (`after="root"`); returns its
         predecessor.
 
@@ -106,7 +73,7 @@ class Conversation:
         self._items = {i.id: i for i in order}
         return None if after == "root" else after
 
-    def get(self, item_id: str) -> Item:
+    def get(self, item_id: str) -> AnyItem:
         """The item with this id.
 
         Raises:
@@ -133,19 +100,15 @@ class Conversation:
         """Forget an item; one that is not there is no error."""
         self._items.pop(item_id, None)
 
-    def cut(self, item_id: str, heard_samples: int) -> None:
-        """Shorten an assistant's item to what was heard of it, in proportion, at a word boundary.
+    def cut(self, item_id: str, heard_ms: int) -> None:
+        """Shorten an assistant's item to what was heard of it.
 
         More than was made is clamped, and an item that is not spoken is left alone: clients report
         what they played, and a report that is off must not end a session.
         """
         item = self._items.get(item_id)
-        if item is None or item.kind != "output_audio" or not item.text or not item.audio_samples:
-            return
-        share = min(1.0, max(0.0, heard_samples / item.audio_samples))
-        if share < 1.0:
-            item.text = words_within(item.text, int(len(item.text) * share))
-            item.audio_samples = min(item.audio_samples, heard_samples)
+        if isinstance(item, Item) and item.content == "output_audio":
+            item.cut(ms_to_samples(heard_ms, item.rate_hz))
 
     def prompt(self, instructions: str, *, budget_tokens: int) -> list[Message]:
         """Instructions, then the newest items that have text and fit in `budget_tokens`.
@@ -156,29 +119,20 @@ class Conversation:
         is new.
         """
         head = [Message("system", instructions)] if instructions else []
-        items = [i for i in self._items.values() if i.text]
-        first = next((n for n, i in enumerate(items) if i.id == self._prompt_from), 0)
-        lines = [Message(i.role, i.text or "") for i in items]
+        items = [(i.id, Message(*line)) for i in self._items.values() if (line := i.line())]
+        first = next((n for n, (id_, _) in enumerate(items) if id_ == self._prompt_from), 0)
+        lines = [message for _, message in items]
         if tokens_of(head + lines[first:]) > budget_tokens:
             room = budget_tokens * LOW_WATER - tokens_of(head)
             first = len(lines) - 1
             while first > 0 and tokens_of(lines[first - 1 :]) <= room:
                 first -= 1
-            self._prompt_from = items[first].id if items else None
+            self._prompt_from = items[first][0] if items else None
         return head + lines[first:]
 
     def _forget_oldest(self) -> None:
         while len(self._items) > MAX_ITEMS:
             del self._items[next(iter(self._items))]
-
-
-def words_within(text: str, chars: int) -> str:
-    """The whole words of `text` that lie within its first `chars` characters."""
-    if chars >= len(text):
-        return text
-    if text[chars].isspace():
-        return text[:chars].rstrip()
-    return text[: text.rfind(" ", 0, chars) + 1].rstrip()
 
 
 def tokens_of(messages: list[Message]) -> int:

@@ -23,9 +23,9 @@ import webrtcvad
 
 from realtime.audio import (
     EAR_RATE_HZ,
-    WIRE_RATE_HZ,
+    SLICE_MS,
     AudioLog,
-    EarResampler,
+    ByteAligner,
     FrameSlicer,
     Int16,
     ms_to_samples,
@@ -33,10 +33,12 @@ from realtime.audio import (
 )
 from realtime.engines import HearingState, SpeechDetector
 from realtime.engines.speech_detector import WINDOW_SAMPLES
+from realtime.formats import Format, Resampler
 from realtime.session_config import TurnDetection
 from realtime.turns import SpeechStopped, TurnDetector, TurnEvent
 
 FRAME_SAMPLES = ms_to_samples(20, EAR_RATE_HZ)
+SLICE_SAMPLES = ms_to_samples(SLICE_MS, EAR_RATE_HZ)
 GATE_MODE = 2
 """webrtcvad's aggressiveness: of Silero's speech frames it keeps 99 % at 2 and 95 % at 3."""
 
@@ -74,13 +76,15 @@ class Ear:
     def __init__(self, detector: SpeechDetector, *, owner: Hashable) -> None:
         self._detector, self._owner = detector, owner
         self._vad = webrtcvad.Vad(GATE_MODE)
-        self._resampler = EarResampler()
+        self._format = Format()
+        self._open_format()
         self._slicer = FrameSlicer(FRAME_SAMPLES)
         self._log = AudioLog(MAX_LOG_SAMPLES)
         self._gate: _Gate | None = None
         self._pending: deque[tuple[int, bool]] = deque()
         self._unvoiced = 0
         self._supplied = 0
+        self._listened = 0
         self.turns = TurnDetector()
         self._detection: TurnDetection | None = None
 
@@ -95,40 +99,58 @@ class Ear:
         lag = self._resampler.lag_samples
         return samples_to_ms(len(self._log) + lag, EAR_RATE_HZ)
 
-    def configure(self, detection: TurnDetection | None) -> None:
-        """Take new turn settings; None listens for no turns and keeps all audio for a commit."""
+    def configure(self, detection: TurnDetection | None, wire: Format) -> None:
+        """Take new turn settings and a new input format; nothing that was heard is lost.
+
+        Without turn detection all audio is kept for a commit; when it is turned on again, what was
+        kept is listened to with what comes next.
+        """
+        if wire != self._format:
+            self._log.append(self._resampler.flush())
+            self._format = wire
+            self._open_format()
         if self._detection is None and detection is not None:
             self._slicer.flush()
             self._pending.clear()
             self._gate = None
-            self.turns.position = self._log.end
+            self.turns.position = self._listened = self._log.start
+            self.turns.reset()
         if self._detection is not None and detection is None:
             self.turns.reset()
         self._detection = detection
         if detection is not None:
             self.turns.configure(detection.turn_settings())
 
-    async def hear(self, audio: Int16) -> list[TurnEvent]:
+    async def hear(self, data: bytes) -> list[TurnEvent]:
         """Take wire audio, at most a slice at a time; get the turn events in it.
 
         The audio of a turn that ended can be read until the next call.
         """
-        if self._detection is not None:
-            self._forget()
-        heard = self._resampler.push(audio)
-        self._log.append(heard)
+        samples = self._format.decode(self._aligner.push(data))
+        return await self._listen(self._resampler.push(samples))
+
+    async def _listen(self, heard: Int16) -> list[TurnEvent]:
         if self._detection is None:
+            self._log.append(heard)
             return []
-        for frame in self._slicer.push(heard):
-            self._take(frame)
-        await self._read_windows()
-        return self._resolve()
+        self._forget()
+        self._log.append(heard)
+        events: list[TurnEvent] = []
+        while self._listened < self._log.end:
+            end = min(self._listened + SLICE_SAMPLES, self._log.end)
+            for frame in self._slicer.push(self._log.read(self._listened, end)):
+                self._take(frame)
+            self._listened = end
+            await self._read_windows()
+            events += self._resolve()
+        return events
 
     async def supply_silence(self, ms: int) -> list[TurnEvent]:
         """Stand in for a client that stopped sending; times told to clients do not move."""
-        samples = ms_to_samples(ms, WIRE_RATE_HZ)
-        self._supplied += samples * EAR_RATE_HZ // WIRE_RATE_HZ
-        return await self.hear(np.zeros(samples, np.int16))
+        samples = ms_to_samples(ms, EAR_RATE_HZ)
+        self._supplied += samples
+        rest = self._resampler.flush()
+        return await self._listen(np.concatenate((rest, np.zeros(samples, np.int16))))
 
     def turn_audio(self, turn: SpeechStopped, start: int) -> Int16:
         """What the recogniser should hear of a turn that began at `start`."""
@@ -144,15 +166,20 @@ class Ear:
 
     def clear(self) -> None:
         """Forget what was heard since the last commit, and any turn in progress."""
-        self._resampler.flush()
+        self._open_format()
         self._restart()
 
     def client_ms(self, position: int) -> int:
         """An ear position as milliseconds of the audio that the client sent."""
         return samples_to_ms(max(0, position - self._supplied), EAR_RATE_HZ)
 
+    def _open_format(self) -> None:
+        self._aligner = ByteAligner(self._format.sample_bytes)
+        self._resampler = Resampler(self._format.rate_hz, EAR_RATE_HZ)
+
     def _restart(self) -> None:
         self._log.forget(self._log.end)
+        self._listened = self._log.end
         self._slicer.flush()
         self._pending.clear()
         self._gate = None
@@ -174,7 +201,7 @@ class Ear:
         gate = self._gate
         if gate is None:
             return
-        count = (self._log.end - gate.read_to) // WINDOW_SAMPLES
+        count = (self._listened - gate.read_to) // WINDOW_SAMPLES
         if not count:
             return
         end = gate.read_to + count * WINDOW_SAMPLES

@@ -47,6 +47,10 @@ class ItemBody(Struct):
     type: str
     id: str | None = None
     role: str | None = None
+    name: str | None = None
+    call_id: str | None = None
+    arguments: str | None = None
+    output: str | None = None
     content: list[ItemContent] = msgspec.field(default_factory=list)
 
 
@@ -76,6 +80,8 @@ class ResponseBody(Struct):
     output_modalities: list[str] | None = None
     max_output_tokens: int | str | None = None
     metadata: dict[str, Any] | None = None
+    conversation: str | None = None
+    input: list[ItemBody] | None = None
 
 
 class ResponseCreate(ClientEvent, tag="response.create", kw_only=True):
@@ -181,6 +187,12 @@ class SpeechStarted(ServerEvent, tag="input_audio_buffer.speech_started", kw_onl
 
 
 class SpeechStopped(ServerEvent, tag="input_audio_buffer.speech_stopped", kw_only=True):
+    audio_end_ms: int
+    item_id: str
+
+
+class TimeoutTriggered(ServerEvent, tag="input_audio_buffer.timeout_triggered", kw_only=True):
+    audio_start_ms: int
     audio_end_ms: int
     item_id: str
 
@@ -305,6 +317,7 @@ SERVER_EVENTS: tuple[type[ServerEvent], ...] = (
     SessionUpdated,
     SpeechStarted,
     SpeechStopped,
+    TimeoutTriggered,
     AudioCommitted,
     AudioCleared,
     ItemAdded,

@@ -33,6 +33,12 @@ class Format:
     def sample_bytes(self) -> int:
         return 2 if self.encoding == "pcm" else 1
 
+    def wire(self) -> dict[str, str | int]:
+        """As the protocol writes it."""
+        if self.encoding == "pcm":
+            return {"type": "audio/pcm", "rate": self.rate_hz}
+        return {"type": f"audio/{self.encoding}"}
+
     def decode(self, data: bytes) -> Int16:
         """Whole samples' bytes to samples."""
         if self.encoding == "pcm":
@@ -71,7 +77,8 @@ def _compressed(encoding: Encoding) -> NDArray[np.uint8]:
         exponent = np.floor(np.log2(biased)).astype(np.int32) - 7
         mantissa = (biased >> (exponent + 3)) & 0x0F
         sign = np.where(sample < 0, 0x80, 0)
-        return (~(sign | (exponent << 4) | mantissa) & 0xFF).astype(np.uint8)
+        code = ~(sign | (exponent << 4) | mantissa) & 0xFF
+        return np.asarray(code, np.uint8)
     # one's complement for negative samples, as in the reference code
     size = np.minimum(np.where(sample < 0, ~sample, sample), 32_767) >> 4
     exponent = np.floor(np.log2(np.maximum(size, 1))).astype(np.int32) - 3
@@ -79,7 +86,7 @@ def _compressed(encoding: Encoding) -> NDArray[np.uint8]:
     mantissa = np.where(size < 16, size, size >> np.maximum(exponent - 1, 0)) & 0x0F
     exponent = np.where(size < 16, 0, exponent)
     sign = np.where(sample < 0, 0, 0x80)
-    return ((sign | (exponent << 4) | mantissa) ^ 0x55).astype(np.uint8)
+    return np.asarray((sign | (exponent << 4) | mantissa) ^ 0x55, np.uint8)
 
 
 class Resampler:

@@ -12,7 +12,6 @@ import asyncio
 from collections import deque
 from dataclasses import dataclass
 
-from realtime.audio import WIRE_RATE_HZ, Int16
 from realtime.events import ServerEvent
 from realtime.ids import new_id
 
@@ -26,13 +25,15 @@ class OutboxFull(Exception):
 
 @dataclass(frozen=True)
 class AudioChunk:
-    """Reply audio, 16-bit mono at 24 kHz; `offset` is its first sample's place in the item."""
+    """Reply audio in the client's format; `offset` is its first sample's place in the item."""
 
     response_id: str
     response_number: int
     item_id: str
     offset: int
-    audio: Int16
+    samples: int
+    seconds: float
+    data: bytes
 
 
 Outgoing = ServerEvent | AudioChunk
@@ -43,7 +44,7 @@ class Outbox:
 
     def __init__(self) -> None:
         self._waiting: deque[Outgoing] = deque()
-        self._audio_samples = 0
+        self._audio_s = 0.0
         self._changed = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
@@ -63,23 +64,24 @@ class Outbox:
 
     async def put_audio(self, chunk: AudioChunk) -> None:
         """Queue audio; waits while too much is waiting already."""
-        while self._audio_samples >= MAX_AUDIO_S * WIRE_RATE_HZ and not self._closed:
+        while self._audio_s >= MAX_AUDIO_S and not self._closed:
             self._room.clear()
             await self._room.wait()
-        self._audio_samples += len(chunk.audio)
+        self._audio_s += chunk.seconds
         self._push(chunk)
 
     def drop_audio(self, response_id: str) -> int:
         """Forget the audio of one response that was not sent yet; returns its samples."""
         kept: deque[Outgoing] = deque()
-        dropped = 0
+        dropped, dropped_s = 0, 0.0
         for item in self._waiting:
             if isinstance(item, AudioChunk) and item.response_id == response_id:
-                dropped += len(item.audio)
+                dropped += item.samples
+                dropped_s += item.seconds
             else:
                 kept.append(item)
         self._waiting = kept
-        self._audio_samples -= dropped
+        self._audio_s -= dropped_s
         self.dropped_samples += dropped
         self._room.set()
         return dropped
@@ -93,7 +95,7 @@ class Outbox:
             await self._changed.wait()
         item = self._waiting.popleft()
         if isinstance(item, AudioChunk):
-            self._audio_samples -= len(item.audio)
+            self._audio_s -= item.seconds
             self._room.set()
         return item
 

@@ -1,19 +1,23 @@
 """One reply being made: the language model writes, pieces are cut, the voice speaks them at once.
 
-Two tasks and a short queue between them: while the model writes the second sentence, the first is
-being spoken. Cancelling the reply closes the model's stream and the voice's; what was queued is
-dropped.
+Three tasks and two short queues: while the model writes the third sentence, the second is being
+spoken and the first is being sent, no faster than the client can play it. Cancelling the reply
+closes the model's stream and the voice's; what was queued is dropped.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Hashable
+from collections.abc import AsyncIterable, Hashable
 from contextlib import aclosing
+from dataclasses import dataclass
 
-from realtime.audio import WIRE_RATE_HZ, ms_to_samples
-from realtime.conversation import Message
-from realtime.engines import Engines
+import numpy as np
+
+from realtime.audio import AUDIBLE_LEVEL, Int16
+from realtime.engines import Delta, Engines
+from realtime.items import Piece
+from realtime.playout import Pacing
 from realtime.response import Response
 from realtime.sentences import SentenceCutter
 from realtime.speakable import speakable
@@ -21,33 +25,52 @@ from realtime.speakable import speakable
 PIECES_AHEAD = 4
 """Pieces written but not yet spoken; the model's stream waits beyond that."""
 
-DELTA_SAMPLES = ms_to_samples(200, WIRE_RATE_HZ)
-"""Audio in one delta: small enough that dropping the rest at an interruption is quick."""
+SOUNDS_AHEAD = 4
+"""Chunks spoken but not yet sent; the voice waits beyond that."""
+
+DELTA_MS = 100
+"""Audio in one delta: small, so that little of it is stale at an interruption."""
+
+
+@dataclass(frozen=True)
+class Speech:
+    """How a reply is spoken. `pacing` None sends audio as fast as it is made."""
+
+    speed: float
+    pacing: Pacing | None
+
+
+@dataclass(frozen=True)
+class _Spoken:
+    """A piece's text on its way to the voice."""
+
+    piece: Piece
+    text: str
 
 
 async def make_reply(
     response: Response,
-    prompt: list[Message],
+    text: AsyncIterable[Delta],
     engines: Engines,
     *,
-    spoken: bool,
-    speed: float,
-    max_tokens: int,
+    speech: Speech | None,
     owner: Hashable,
 ) -> bool:
-    """Write and speak one reply into `response`; True if the length limit cut it.
+    """Cut, speak and send one reply into `response`; True if the length limit ended it.
+
+    `text` is an async generator; it is closed here. Without `speech` the reply stays text.
 
     Raises:
         StageError: a stage failed; what was said until then has been sent.
     """
-    pieces: asyncio.Queue[str | None] = asyncio.Queue(PIECES_AHEAD if spoken else 0)
+    pieces: asyncio.Queue[_Spoken | None] = asyncio.Queue(PIECES_AHEAD if speech else 0)
+    sounds: asyncio.Queue[Int16 | None] = asyncio.Queue(SOUNDS_AHEAD)
     try:
         async with asyncio.TaskGroup() as tasks:
-            writing = tasks.create_task(
-                _write(response, prompt, engines, pieces, spoken, max_tokens, owner)
-            )
-            if spoken:
-                tasks.create_task(_speak(response, engines, pieces, speed, owner))
+            writing = tasks.create_task(_write(response, text, pieces, spoken=bool(speech)))
+            if speech:
+                tasks.create_task(_speak(response, engines, pieces, sounds, speech.speed, owner))
+                tasks.create_task(_send(response, sounds, speech.pacing))
     except ExceptionGroup as group:
         raise group.exceptions[0] from group
     return writing.result()
@@ -55,49 +78,74 @@ async def make_reply(
 
 async def _write(
     response: Response,
-    prompt: list[Message],
-    engines: Engines,
-    pieces: asyncio.Queue[str | None],
+    text: AsyncIterable[Delta],
+    pieces: asyncio.Queue[_Spoken | None],
+    *,
     spoken: bool,
-    max_tokens: int,
-    owner: Hashable,
 ) -> bool:
     """The model's text into pieces; each is told to the client as it goes to the voice."""
     cutter = SentenceCutter()
     cut = said = False
 
-    async def say(piece: str) -> None:
+    async def say(written: str) -> None:
         nonlocal said
-        if text := speakable(piece) if spoken else piece:
-            response.say(f" {text}" if said else text)
+        if words := speakable(written) if spoken else written:
+            piece = response.say(f" {words}" if said else words)
             said = True
-            await pieces.put(text)
+            if spoken:
+                await pieces.put(_Spoken(piece, words))
 
-    stream = engines.replier.reply(prompt, max_tokens=max_tokens, owner=owner)
-    async with aclosing(stream) as deltas:
+    async with aclosing(text) as deltas:  # type: ignore[type-var]
         async for delta in deltas:
             cut = cut or delta.cut
-            for piece in cutter.push(delta.text):
-                await say(piece)
-    for piece in cutter.flush():
+            for written in cutter.push(delta.text):
+                await say(written)
+    for written in cutter.flush():
         # a sentence that the length limit broke off is worse than none, if something was said
         if not (cut and said and spoken):
-            await say(piece)
-    await pieces.put(None)
+            await say(written)
+    if spoken:
+        await pieces.put(None)
     return cut
 
 
 async def _speak(
     response: Response,
     engines: Engines,
-    pieces: asyncio.Queue[str | None],
+    pieces: asyncio.Queue[_Spoken | None],
+    sounds: asyncio.Queue[Int16 | None],
     speed: float,
     owner: Hashable,
 ) -> None:
-    """Pieces to audio, in order, sent as soon as it is made."""
-    while (piece := await pieces.get()) is not None:
-        stream = engines.voice.speak(piece, speed=speed, owner=owner)
-        async with aclosing(stream) as chunks:
+    """Pieces to audio, in order; each piece learns where its words sound."""
+    made = 0
+    while (spoken := await pieces.get()) is not None:
+        spoken.piece.start = made
+        async with aclosing(engines.voice.speak(spoken.text, speed=speed, owner=owner)) as chunks:
             async for audio in chunks:
-                for start in range(0, len(audio), DELTA_SAMPLES):
-                    await response.send(audio[start : start + DELTA_SAMPLES])
+                sound = response.render(audio)
+                spoken.piece.samples = made - spoken.piece.start + _audible(sound)
+                made += len(sound)
+                await sounds.put(sound)
+    await sounds.put(response.render_rest())
+    await sounds.put(None)
+
+
+async def _send(
+    response: Response, sounds: asyncio.Queue[Int16 | None], pacing: Pacing | None
+) -> None:
+    """Audio to the outbox in small deltas, no further ahead of playback than `pacing` says."""
+    now = asyncio.get_running_loop().time
+    delta = response.playout.rate_hz * DELTA_MS // 1000
+    while (sound := await sounds.get()) is not None:
+        for start in range(0, len(sound), delta):
+            part = sound[start : start + delta]
+            if pacing and (wait := pacing.wait_s(response.playout, len(part), now())):
+                await asyncio.sleep(wait)
+            await response.send(part, now())
+
+
+def _audible(sound: Int16) -> int:
+    """Samples up to the last one that can be heard."""
+    loud = np.flatnonzero(np.abs(sound.astype(np.int32)) > AUDIBLE_LEVEL * 32_768)
+    return int(loud[-1]) + 1 if len(loud) else 0

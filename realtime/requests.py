@@ -10,14 +10,13 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from realtime import events
-from realtime.audio import SLICE_MS, WIRE_RATE_HZ, WIRE_SAMPLE_BYTES, base64_slices, ms_to_samples
-from realtime.conversation import Item
+from realtime.audio import base64_slices
 from realtime.errors import ProtocolError
 from realtime.ids import new_id
+from realtime.items import AnyItem, FunctionCall, FunctionResult, Item
 from realtime.outbox import Outbox
 from realtime.session import Session
 
-SLICE_BYTES = ms_to_samples(SLICE_MS, WIRE_RATE_HZ) * WIRE_SAMPLE_BYTES
 MAX_APPEND_BYTES = 15 * 1024 * 1024
 
 
@@ -58,7 +57,7 @@ class Requests:
                 code="audio_too_large",
                 param="audio",
             )
-        await self._session.hear(base64_slices(event.audio, SLICE_BYTES))
+        await self._session.hear(base64_slices(event.audio, self._session.slice_bytes))
 
     async def _commit(self, event: events.AudioCommit) -> None:
         self._session.commit()
@@ -67,19 +66,7 @@ class Requests:
         self._session.clear()
 
     async def _create_item(self, event: events.ItemCreate) -> None:
-        body = event.item
-        if body.type != "message":
-            raise ProtocolError(
-                f"items of type '{body.type}' cannot be created here; use 'message'",
-                param="item.type",
-            )
-        if body.role not in ("system", "user", "assistant"):
-            raise ProtocolError(
-                "'item.role' must be 'system', 'user' or 'assistant'", param="item.role"
-            )
-        text = " ".join(c.text or c.transcript or "" for c in body.content).strip()
-        kind = "output_text" if body.role == "assistant" else "input_text"
-        item = Item(body.id or new_id("item"), body.role, kind, text)  # type: ignore[arg-type]
+        item = new_item(event.item)
         before = self._session.conversation.add(item, after=event.previous_item_id)
         self._outbox.put(events.ItemAdded(previous_item_id=before, item=item.wire()))
         self._outbox.put(events.ItemDone(previous_item_id=before, item=item.wire()))
@@ -93,8 +80,7 @@ class Requests:
         self._outbox.put(events.ItemDeleted(item_id=event.item_id))
 
     async def _truncate_item(self, event: events.ItemTruncate) -> None:
-        heard = ms_to_samples(max(0, event.audio_end_ms), WIRE_RATE_HZ)
-        self._session.conversation.cut(event.item_id, heard)
+        self._session.conversation.cut(event.item_id, max(0, event.audio_end_ms))
         self._outbox.put(
             events.ItemTruncated(
                 item_id=event.item_id,
@@ -111,3 +97,45 @@ class Requests:
 
     async def _ignore(self, event: events.OutputAudioClear) -> None:
         """Meant for WebRTC; a WebSocket client clears its own playback."""
+
+
+def new_item(body: events.ItemBody) -> AnyItem:
+    """A client's item as an entry of the conversation.
+
+    Raises:
+        ProtocolError: a field is missing or has no meaning here; names it.
+    """
+    id_ = body.id or new_id("item")
+    match body.type:
+        case "message":
+            return _message(id_, body)
+        case "function_call":
+            return FunctionCall(
+                id_, _given(body, "call_id"), _given(body, "name"), body.arguments or ""
+            )
+        case "function_call_output":
+            return FunctionResult(id_, _given(body, "call_id"), _given(body, "output"))
+    raise ProtocolError(
+        f"'item.type' is '{body.type}'; it must be 'message', 'function_call' or "
+        "'function_call_output'",
+        param="item.type",
+    )
+
+
+def _message(id_: str, body: events.ItemBody) -> Item:
+    text = " ".join(c.text or c.transcript or "" for c in body.content).strip()
+    match body.role:
+        case "assistant":
+            return Item(id_, "assistant", "output_text", text)
+        case "user" | "system":
+            return Item(id_, body.role, "input_text", text)
+    raise ProtocolError("'item.role' must be 'system', 'user' or 'assistant'", param="item.role")
+
+
+def _given(body: events.ItemBody, name: str) -> str:
+    value = getattr(body, name)
+    if not isinstance(value, str):
+        raise ProtocolError(
+            f"'item.{name}' is missing", code="missing_required_parameter", param=f"item.{name}"
+        )
+    return value

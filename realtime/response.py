@@ -11,10 +11,13 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from realtime import events
-from realtime.audio import WIRE_RATE_HZ, Int16
-from realtime.conversation import Conversation, Item, tokens_of
+from realtime.audio import VOICE_RATE_HZ, Int16, samples_to_ms
+from realtime.conversation import Conversation, tokens_of
+from realtime.formats import Format, Resampler
 from realtime.ids import new_id
+from realtime.items import Item, Piece
 from realtime.outbox import AudioChunk, Outbox
+from realtime.playout import Playout
 
 FinalStatus = Literal["completed", "cancelled", "failed", "incomplete"]
 
@@ -28,10 +31,10 @@ class Usage:
 
     input_text: int = 0
     output_text: int = 0
-    audio_samples: int = 0
+    audio_ms: int = 0
 
     def wire(self) -> dict[str, Any]:
-        audio = -(-self.audio_samples * AUDIO_TOKENS_PER_S // WIRE_RATE_HZ)
+        audio = -(-self.audio_ms * AUDIO_TOKENS_PER_S // 1000)
         output = self.output_text + audio
         return {
             "total_tokens": self.input_text + output,
@@ -61,6 +64,7 @@ class Response:
         voice: str,
         max_output_tokens: int | str,
         metadata: dict[str, Any] | None,
+        wire: Format,
         binary: bool,
     ) -> None:
         self.id = new_id("resp")
@@ -74,12 +78,15 @@ class Response:
         self._max_output_tokens = max_output_tokens
         self._metadata = metadata
         self._binary = binary
+        self.playout = Playout(wire.rate_hz)
+        self._format = wire
+        self._resampler = Resampler(VOICE_RATE_HZ, wire.rate_hz)
         self.item = Item(
             new_id("item"),
             "assistant",
             "output_audio" if spoken else "output_text",
-            None,
-            "in_progress",
+            status="in_progress",
+            rate_hz=wire.rate_hz,
         )
         self._opened = False
 
@@ -99,27 +106,55 @@ class Response:
         put(events.ItemAdded(previous_item_id=before, item=self.item.wire()))
         put(events.ContentPartAdded(**self._place(), part=self._part("")))
 
-    def say(self, text: str) -> None:
+    def say(self, text: str) -> Piece:
         """The next words. Their concatenation is the item's transcript."""
-        self.item.text = (self.item.text or "") + text
+        piece = self.item.say(text)
         self.usage.output_text += len(text) // 4 + 1
         delta = events.TranscriptDelta if self._spoken else events.TextDelta
         self._outbox.put(delta(**self._place(), delta=text))
+        return piece
 
-    async def send(self, audio: Int16) -> None:
-        """The next audio; waits where the client reads too slowly."""
-        chunk = AudioChunk(self.id, self.number, self.item.id, self.item.audio_samples, audio)
-        self.item.audio_samples += len(audio)
-        self.usage.audio_samples += len(audio)
+    def render(self, audio: Int16) -> Int16:
+        """A voice's audio at the rate of the wire, as one stream over the whole response."""
+        return self._resampler.push(audio)
+
+    def render_rest(self) -> Int16:
+        """What the resampler still holds, at the response's end."""
+        return self._resampler.flush()
+
+    async def send(self, audio: Int16, now_s: float) -> None:
+        """The next audio, at the wire's rate; waits where the client reads too slowly."""
+        item, rate = self.item, self.item.rate_hz
+        chunk = AudioChunk(
+            self.id,
+            self.number,
+            item.id,
+            offset=item.audio_samples,
+            samples=len(audio),
+            seconds=len(audio) / rate,
+            data=self._format.encode(audio),
+        )
+        item.audio_samples += len(audio)
+        self.usage.audio_ms = samples_to_ms(item.audio_samples, rate)
+        self.playout.add(len(audio), now_s)
         await self._outbox.put_audio(chunk)
 
+    def interrupt(self, reason: str, now_s: float) -> None:
+        """End the response here and now; its item keeps what can have been heard of it."""
+        self.hush(now_s)
+        self.close("cancelled", {"reason": reason})
+
+    def hush(self, now_s: float) -> None:
+        """The client stops playing: the item keeps what can have been heard by now."""
+        if self._opened and self._spoken:
+            self.item.audio_samples -= self._outbox.drop_audio(self.id)
+            self.item.cut(min(self.playout.stop(now_s), self.item.audio_samples))
+
     def close(self, status: FinalStatus, details: dict[str, Any] | None = None) -> None:
-        """End the response, once; unsent audio is dropped unless the response is complete."""
+        """End the response, once."""
         if self.done:
             return
         self.done = True
-        if status in ("cancelled", "failed"):
-            self.item.audio_samples -= self._outbox.drop_audio(self.id)
         self.item.status = "completed" if status == "completed" else "incomplete"
         if self._opened:
             self._close_item()
@@ -168,7 +203,7 @@ class Response:
             "max_output_tokens": self._max_output_tokens,
             "audio": {
                 "output": {
-                    "format": {"type": "audio/pcm", "rate": WIRE_RATE_HZ},
+                    "format": self._format.wire(),
                     "voice": self._voice,
                 }
             },

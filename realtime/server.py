@@ -22,6 +22,7 @@ from realtime.outbox import Outbox
 from realtime.runtime import Runtime
 from realtime.session import Session
 from realtime.session_config import SessionConfig
+from realtime.speaker import Manners
 from realtime.websocket import HEARTBEAT_S, MAX_MESSAGE_BYTES, serve
 
 log = logging.getLogger("banter.server")
@@ -47,6 +48,7 @@ RUNTIME = web.AppKey("runtime", Runtime)
 METRICS = web.AppKey("metrics", Metrics)
 CALLERS = web.AppKey("callers", Callers)
 CONFIG = web.AppKey("config", SessionConfig)
+MANNERS = web.AppKey("manners", Manners)
 STARTED = web.AppKey("started", float)
 
 
@@ -57,10 +59,13 @@ def static_folder() -> Path:
     return packed if packed.is_dir() else here.parent / "static"
 
 
-def make_app(runtime: Runtime, metrics: Metrics, config: SessionConfig) -> web.Application:
+def make_app(
+    runtime: Runtime, metrics: Metrics, config: SessionConfig, manners: Manners
+) -> web.Application:
     """The application around engines that are loaded and started."""
     app = web.Application()
     app[RUNTIME], app[METRICS], app[CONFIG] = runtime, metrics, config
+    app[MANNERS] = manners
     app[CALLERS], app[STARTED] = Callers(), time.time()
     app.router.add_get("/", page)
     app.router.add_get("/health", health)
@@ -123,6 +128,7 @@ async def realtime(request: web.Request) -> web.WebSocketResponse:
         config=app[CONFIG],
         model=request.query.get("model", "banter"),
         metrics=app[METRICS],
+        manners=app[MANNERS],
         binary=binary,
     )
     callers.sockets.add(socket)

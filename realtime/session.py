@@ -21,21 +21,18 @@ from collections.abc import Coroutine, Iterable
 from typing import Any
 
 from realtime import events
-from realtime.audio import (
-    SLICE_MS,
-    Int16,
-    SampleAligner,
-)
-from realtime.conversation import Conversation, Item, Message
+from realtime.audio import EAR_RATE_HZ, SLICE_MS, Int16
+from realtime.conversation import Conversation
 from realtime.ear import Ear
 from realtime.engines import Engines, Utterance
 from realtime.errors import ProtocolError, StageError
 from realtime.ids import new_id
+from realtime.items import Item
 from realtime.metrics import Metrics
 from realtime.outbox import Outbox
-from realtime.reply import make_reply
 from realtime.response import Response
-from realtime.session_config import SessionConfig
+from realtime.session_config import ServerVad, SessionConfig
+from realtime.speaker import Manners, Speaker
 from realtime.turns import SpeechStarted, SpeechStopped, TurnEvent
 
 log = logging.getLogger("banter.session")
@@ -44,7 +41,9 @@ MIN_COMMIT_MS = 100
 QUIET_GRACE_MS = 300
 """Beyond `silence_duration_ms` without any audio, a turn in progress is given silence."""
 
-DEFAULT_REPLY_TOKENS = 512
+DROPPED_TOLD_SAMPLES = 10 * EAR_RATE_HZ
+"""Lost audio is told to the client when it begins, and then after this much more."""
+
 SESSION_HOURS = 1
 """Told as `expires_at`; nothing ends a session at that time."""
 
@@ -60,35 +59,49 @@ class Session:
         config: SessionConfig,
         model: str,
         metrics: Metrics,
+        manners: Manners,
         binary: bool = False,
     ) -> None:
         self.id = new_id("sess")
         self.config = config
         self._engines, self._outbox, self._metrics = engines, outbox, metrics
-        self._model, self._binary = model, binary
+        self._model = model
         self._expires_at = int(time.time()) + SESSION_HOURS * 3600
         self.conversation = Conversation(new_id("conv"))
-        self._aligner = SampleAligner()
+        self._manners = manners
         self._ear = Ear(engines.detector, owner=self.id)
-        self._ear.configure(config.audio.input.turn_detection)
+        self._ear.configure(config.audio.input.turn_detection, config.input_format)
+        self._dropped_told = -DROPPED_TOLD_SAMPLES
         self._item_id = new_id("item")
         self._turn_start = 0
         self._speaking = False
         self._hearing: set[asyncio.Task[None]] = set()
         self._unanswered = False
-        self._response: Response | None = None
-        self._replying: asyncio.Task[None] | None = None
-        self._preparing: asyncio.Task[None] | None = None
-        self._responses = 0
+        self._idle: asyncio.Task[None] | None = None
         self._tasks = asyncio.TaskGroup()
+        self._speaker = Speaker(
+            self.id,
+            engines,
+            outbox,
+            self.conversation,
+            metrics=metrics,
+            manners=manners,
+            binary=binary,
+            tasks=self._tasks,
+            heard_all=self._heard_all,
+            finished=self._finished,
+        )
 
     async def __aenter__(self) -> Session:
         await self._tasks.__aenter__()
         self._outbox.put(events.SessionCreated(session=self._wire()))
+        if self._manners.greeting:
+            self._respond(events.ResponseBody(), saying=self._manners.greeting)
         return self
 
     async def __aexit__(self, *exc: Any) -> None:
-        for task in (*self._hearing, self._replying, self._preparing):
+        self._speaker.close()
+        for task in (*self._hearing, self._idle):
             if task:
                 task.cancel()
         await self._tasks.__aexit__(*exc)
@@ -101,6 +114,12 @@ class Session:
             return None
         return (detection.turn_settings().silence_duration_ms + QUIET_GRACE_MS) / 1000
 
+    @property
+    def slice_bytes(self) -> int:
+        """Bytes in `SLICE_MS` of the client's audio."""
+        wire = self.config.input_format
+        return wire.rate_hz * wire.sample_bytes * SLICE_MS // 1000
+
     # --- listen ---------------------------------------------------------------------------------
 
     async def hear(self, slices: Iterable[bytes]) -> None:
@@ -109,7 +128,9 @@ class Session:
         Slices are at most `SLICE_MS` long; other sessions get their turn between two of them.
         """
         for piece in slices:
-            await self._listen(self._aligner.push(piece))
+            await self._turns(await self._ear.hear(piece))
+            self._tell_dropped()
+            await asyncio.sleep(0)
 
     async def quiet(self) -> None:
         """The client stopped sending in mid-turn: silence in its place ends the turn."""
@@ -119,12 +140,23 @@ class Session:
                 return
             await self._turns(await self._ear.supply_silence(SLICE_MS))
 
-    async def _listen(self, audio: Int16) -> None:
+    def _tell_dropped(self) -> None:
+        """Audio that nobody commits is lost in the end, but never silently."""
         dropped = self._ear.dropped_samples
-        await self._turns(await self._ear.hear(audio))
-        if self._ear.dropped_samples > dropped:
-            self._metrics.count("audio.dropped_samples", self._ear.dropped_samples - dropped)
-        await asyncio.sleep(0)
+        if not dropped or dropped - self._dropped_told < DROPPED_TOLD_SAMPLES:
+            return
+        self._metrics.count("audio.dropped_samples", dropped - max(0, self._dropped_told))
+        self._dropped_told = dropped
+        self._outbox.put(
+            events.Error(
+                error=events.ErrorBody(
+                    type="invalid_request_error",
+                    code="input_audio_buffer_full",
+                    message=f"the oldest {dropped // EAR_RATE_HZ} s of audio were dropped: "
+                    "commit or clear the input audio buffer",
+                )
+            )
+        )
 
     async def _turns(self, found: list[TurnEvent]) -> None:
         for event in found:
@@ -137,6 +169,7 @@ class Session:
 
     def _start(self, event: SpeechStarted) -> None:
         self._speaking = True
+        self._stop_idling()
         self._item_id, self._turn_start = new_id("item"), event.start
         start_ms = self._ear.client_ms(event.start)
         self._outbox.put(events.SpeechStarted(audio_start_ms=start_ms, item_id=self._item_id))
@@ -145,12 +178,7 @@ class Session:
         detection = self.config.audio.input.turn_detection
         if detection is None or detection.interrupt_response:
             self._interrupt("turn_detected")
-        if not self._response and not (self._preparing and not self._preparing.done()):
-            self._preparing = self._own(self._prepare())
-
-    async def _prepare(self) -> None:
-        """While the caller speaks, the language model reads the history."""
-        await self._engines.replier.prepare(self._prompt(self.config.instructions), owner=self.id)
+        self._speaker.prepare(self.config)
 
     def _stop(self, event: SpeechStopped) -> None:
         self._speaking = event.split
@@ -163,15 +191,19 @@ class Session:
 
     def _commit(self, audio: Int16, *, answer: bool) -> None:
         """An utterance becomes an item of the conversation, and its words are asked for."""
+        item = self._add_user_item()
+        task = self._own(self._transcribe(item, audio, answer))
+        self._hearing.add(task)
+        task.add_done_callback(self._hearing.discard)
+
+    def _add_user_item(self) -> Item:
         item = Item(self._item_id, "user", "input_audio")
         before = self.conversation.add(item)
         self._outbox.put(events.AudioCommitted(previous_item_id=before, item_id=item.id))
         self._outbox.put(events.ItemAdded(previous_item_id=before, item=item.wire()))
         self._outbox.put(events.ItemDone(previous_item_id=before, item=item.wire()))
         self._item_id = new_id("item")
-        task = self._own(self._transcribe(item, audio, answer))
-        self._hearing.add(task)
-        task.add_done_callback(self._hearing.discard)
+        return item
 
     # --- transcribe -----------------------------------------------------------------------------
 
@@ -220,91 +252,54 @@ class Session:
         """Start a reply to what was said, unless somebody speaks, is being replied to, or is still
         being transcribed: each of these calls again when it ends."""
         others = {t for t in self._hearing if not t.done()} - {asyncio.current_task()}
-        if self._unanswered and not (self._speaking or others or self._response):
+        if self._unanswered and not (self._speaking or others or self._speaker.active):
             self._respond(events.ResponseBody())
 
-    def _respond(self, body: events.ResponseBody) -> None:
-        """Begin a response under the current turn."""
-        config = self.config
-        if body.output_modalities:
-            config = config.updated({"output_modalities": body.output_modalities})
-        if body.max_output_tokens is not None:
-            config = config.updated({"max_output_tokens": body.max_output_tokens})
-        self._responses += 1
-        response = Response(
-            self._responses,
-            outbox=self._outbox,
-            conversation=self.conversation,
-            spoken=config.spoken,
-            voice=config.audio.output.voice,
-            max_output_tokens=config.max_output_tokens,
-            metadata=body.metadata,
-            binary=self._binary,
-        )
-        self._response = response
+    def _respond(self, body: events.ResponseBody, *, saying: str = "") -> None:
+        self._stop_idling()
+        self._speaker.respond(self.config, body, saying=saying)
         self._unanswered = False
-        response.open()
-        instructions = config.instructions if body.instructions is None else body.instructions
-        self._replying = self._own(self._reply(response, config, instructions))
 
-    async def _reply(self, response: Response, config: SessionConfig, instructions: str) -> None:
-        """One response from its first word to its end; always closes it."""
-        try:
-            await self._heard_all()
-            if self._preparing:
-                self._preparing.cancel()
-            response.begin()
-            limit = config.max_output_tokens
-            prompt = self._prompt(instructions)
-            response.count_prompt(prompt)
-            cut = await make_reply(
-                response,
-                prompt,
-                self._engines,
-                spoken=config.spoken,
-                speed=config.audio.output.speed,
-                max_tokens=limit if isinstance(limit, int) else DEFAULT_REPLY_TOKENS,
-                owner=self.id,
-            )
-            if cut and isinstance(limit, int):
-                response.close("incomplete", {"reason": "max_output_tokens"})
-            else:
-                response.close("completed")
-        except StageError as error:
-            self._metrics.count(f"replies.failed.{error.stage}")
-            log.warning("session %s: reply failed in %s: %s", self.id, error.stage, error)
-            body = {"type": "server_error", "code": error.code, "message": str(error)}
-            response.close("failed", {"error": body})
-        except Exception:
-            self._metrics.count("replies.failed.bug")
-            log.exception("session %s: reply failed", self.id)
-            body = {"type": "server_error", "code": "internal_error", "message": "internal error"}
-            response.close("failed", {"error": body})
-        finally:
-            if self._response is response:
-                self._response = None
+    def _interrupt(self, reason: str) -> None:
+        if self._speaker.interrupt(reason) and reason == "turn_detected":
+            self._unanswered = True  # not a sound of the answer was heard: the question is open
+
+    def _finished(self, response: Response) -> None:
         self._answer()
-
-    def _prompt(self, instructions: str) -> list[Message]:
-        budget = self._engines.replier.prompt_tokens
-        return self.conversation.prompt(instructions, budget_tokens=budget)
+        if not self._speaker.active:
+            self._start_idling(response)
 
     async def _heard_all(self) -> None:
         """Wait for the words of everything committed so far."""
         while self._hearing:
             await asyncio.wait(self._hearing)
 
-    def _interrupt(self, reason: str) -> None:
-        """Stop the reply at once: its last events go out now, and none follows."""
-        if self._response is None:
+    # --- nobody says anything -------------------------------------------------------------------
+
+    def _start_idling(self, response: Response) -> None:
+        detection = self.config.audio.input.turn_detection
+        if isinstance(detection, ServerVad) and detection.idle_timeout_ms and not self._speaking:
+            self._stop_idling()
+            self._idle = self._own(self._idle_out(response, detection.idle_timeout_ms / 1000))
+
+    def _stop_idling(self) -> None:
+        if self._idle and self._idle is not asyncio.current_task():
+            self._idle.cancel()
+
+    async def _idle_out(self, response: Response, idle_s: float) -> None:
+        """The reply was played and nothing was said for a while: the assistant speaks again."""
+        await asyncio.sleep(response.playout.ahead_s(asyncio.get_running_loop().time()) + idle_s)
+        if self._speaker.active or self._speaking or self._hearing:
             return
-        self._response.close("cancelled", {"reason": reason})
-        if not self._response.item.audio_samples and reason == "turn_detected":
-            self._unanswered = True  # not a sound of it was heard: what was said is still open
-        self._response = None
-        self._metrics.count("replies.interrupted")
-        if self._replying:
-            self._replying.cancel()
+        end_ms = self._ear.client_ms(self._ear.turns.position)
+        start_ms = max(0, end_ms - int(idle_s * 1000))
+        self._outbox.put(
+            events.TimeoutTriggered(
+                audio_start_ms=start_ms, audio_end_ms=end_ms, item_id=self._item_id
+            )
+        )
+        self._add_user_item()
+        self._respond(events.ResponseBody())
 
     # --- what a client may ask for in so many words ---------------------------------------------
 
@@ -315,7 +310,7 @@ class Session:
             ProtocolError: a value cannot be used; nothing was changed.
         """
         self.config = self.config.updated(patch)
-        self._ear.configure(self.config.audio.input.turn_detection)
+        self._ear.configure(self.config.audio.input.turn_detection, self.config.input_format)
         if not self._ear.turns.in_turn:
             self._speaking = False
         self._outbox.put(events.SessionUpdated(session=self._wire()))
@@ -350,9 +345,9 @@ class Session:
         Raises:
             ProtocolError: one is running already.
         """
-        if self._response is not None:
+        if active := self._speaker.active:
             raise ProtocolError(
-                f"conversation already has an active response in progress: {self._response.id}",
+                f"conversation already has an active response in progress: {active.id}",
                 code="conversation_already_has_active_response",
             )
         self._respond(body)
@@ -363,7 +358,7 @@ class Session:
         Raises:
             ProtocolError: no such response is running; clients know the code and go on.
         """
-        active = self._response
+        active = self._speaker.active
         if active is None or response_id not in (None, active.id):
             raise ProtocolError(
                 "Cancellation failed: no active response found", code="response_cancel_not_active"

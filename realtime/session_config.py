@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from realtime.errors import ProtocolError
+from realtime.formats import Format
 from realtime.turns import TurnSettings
 
 Threshold = Annotated[float, Meta(ge=0.0, le=1.0)]
@@ -52,7 +53,23 @@ TurnDetection = ServerVad | SemanticVad
 
 
 class Pcm(Struct, tag_field="type", tag="audio/pcm"):
-    rate: Literal[24_000] = 24_000
+    rate: Literal[8_000, 16_000, 24_000, 48_000] = 24_000
+
+    def on_wire(self) -> Format:
+        return Format("pcm", self.rate)
+
+
+class Pcmu(Struct, tag_field="type", tag="audio/pcmu"):
+    def on_wire(self) -> Format:
+        return Format("pcmu", 8_000)
+
+
+class Pcma(Struct, tag_field="type", tag="audio/pcma"):
+    def on_wire(self) -> Format:
+        return Format("pcma", 8_000)
+
+
+AudioFormat = Pcm | Pcmu | Pcma
 
 
 class Transcription(Struct):
@@ -66,14 +83,14 @@ class NoiseReduction(Struct):
 
 
 class AudioInput(Struct):
-    format: Pcm = msgspec.field(default_factory=Pcm)
+    format: AudioFormat = msgspec.field(default_factory=Pcm)
     transcription: Transcription | None = None
     noise_reduction: NoiseReduction | None = None
     turn_detection: TurnDetection | None = msgspec.field(default_factory=ServerVad)
 
 
 class AudioOutput(Struct):
-    format: Pcm = msgspec.field(default_factory=Pcm)
+    format: AudioFormat = msgspec.field(default_factory=Pcm)
     voice: str = "default"
     speed: Annotated[float, Meta(ge=0.25, le=1.5)] = 1.0
 
@@ -103,6 +120,14 @@ class SessionConfig(Struct):
     def spoken(self) -> bool:
         """True where replies are audio, false for text alone."""
         return "audio" in self.output_modalities
+
+    @property
+    def input_format(self) -> Format:
+        return self.audio.input.format.on_wire()
+
+    @property
+    def output_format(self) -> Format:
+        return self.audio.output.format.on_wire()
 
     def updated(self, patch: dict[str, Any]) -> SessionConfig:
         """This configuration with a client's `session` object merged in.

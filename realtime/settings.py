@@ -19,6 +19,8 @@ INSTRUCTIONS = (
     "Reply in plain English with one or two short sentences."
 )
 
+FALLBACK = "Sorry, I cannot answer right now."
+
 
 @dataclass(frozen=True)
 class Option:
@@ -95,6 +97,14 @@ OPTIONS = (
     ),
     Option("voice", "auto", _one_of("auto", "embedded"), "the voice that speaks"),
     Option("instructions", INSTRUCTIONS, str, "what the language model is told at first"),
+    Option("greeting", "", str, "said as soon as a caller connects; empty for nothing"),
+    Option("fallback", FALLBACK, str, "said when no reply can be begun; empty for an error alone"),
+    Option(
+        "pacing",
+        "on",
+        _one_of("on", "off"),
+        "send reply audio at most 500 ms ahead of playback; off sends it as it is made",
+    ),
     Option(
         "log-level",
         "info",
@@ -115,6 +125,9 @@ class Settings:
     replier: str
     voice: str
     instructions: str
+    greeting: str
+    fallback: str
+    pacing: str
     log_level: str
 
 

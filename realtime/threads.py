@@ -1,10 +1,11 @@
 """How many threads each engine gets, and how they wait: one place that divides the cores.
 
-Engines that spin while they wait starve each other, and engines that sleep at once wait for the kernel
-at every barrier. Measured on two cores, Whisper and then the language model in turn: with libgomp's
-own waiting 500 ms for an utterance and 33 ms for a token, with none (`OMP_WAIT_POLICY=passive`) 120 and
-25, with a spin of a thousand rounds 80 and 12. llama.cpp itself is told not to poll, ONNX sessions run
-on their caller's thread, and only CTranslate2 and llama.cpp get more than one thread.
+Engines that spin while they wait starve each other, and engines that sleep at once wait for the
+kernel at every barrier. Measured on two cores, Whisper and then the language model in turn: with
+libgomp's own waiting 500 ms for an utterance and 33 ms for a token, with none
+(`OMP_WAIT_POLICY=passive`) 120 and 25, with a spin of a thousand rounds 80 and 12. llama.cpp itself
+is told not to poll, ONNX sessions run on their caller's thread, and only CTranslate2 and llama.cpp
+get more than one thread.
 """
 
 from __future__ import annotations
@@ -40,8 +41,8 @@ def cores() -> int:
 
 def thread_budget(available: int | None = None) -> ThreadBudget:
     """Divide the cores. Whisper and the language model rarely run at once for one caller, so each
-    may
-    use them all, up to the point where more threads stop helping models of this size."""
+    may use them all, up to where more threads stop helping models of this size.
+    """
     available = available or cores()
     return ThreadBudget(whisper=min(available, 8), llm=min(available, 8))
 

@@ -17,7 +17,7 @@ from realtime import events
 from realtime.audio import byte_slices
 from realtime.errors import ProtocolError
 from realtime.outbox import AudioChunk, Outbox, OutboxFull, Outgoing
-from realtime.requests import SLICE_BYTES, Requests
+from realtime.requests import Requests
 from realtime.session import Session
 
 log = logging.getLogger("banter.websocket")
@@ -35,17 +35,16 @@ def encode(item: Outgoing, *, binary: bool) -> tuple[bytes, WSMsgType]:
     """One outgoing item as a frame's payload and type."""
     if not isinstance(item, AudioChunk):
         return events.encode(item), WSMsgType.TEXT
-    audio = item.audio.astype("<i2", copy=False).tobytes()
     if binary:
         head = BINARY_HEADER.pack(BINARY_VERSION, 0, 0, item.response_number, item.offset)
-        return head + audio, WSMsgType.BINARY
+        return head + item.data, WSMsgType.BINARY
     delta = events.AudioDelta(
         event_id=f"event_{item.response_id[5:]}_{item.offset}",
         response_id=item.response_id,
         item_id=item.item_id,
         output_index=0,
         content_index=0,
-        delta=base64.b64encode(audio).decode(),
+        delta=base64.b64encode(item.data).decode(),
     )
     return events.encode(delta), WSMsgType.TEXT
 
@@ -85,7 +84,7 @@ async def _read(
             await session.quiet()
             continue
         if message.type is WSMsgType.BINARY:
-            await session.hear(byte_slices(message.data, SLICE_BYTES))
+            await session.hear(byte_slices(message.data, session.slice_bytes))
         elif message.type is WSMsgType.TEXT:
             await _handle(message.data, requests, outbox)
         else:

@@ -18,6 +18,7 @@ from realtime.engines.speech_detector import SileroDetector
 from realtime.metrics import Metrics
 from realtime.server import make_app
 from realtime.session_config import SessionConfig
+from realtime.speaker import Manners
 from tests.client import Client
 from tests.fakes import FakeRuntime
 
@@ -47,8 +48,14 @@ def runtime(detector: SileroDetector) -> FakeRuntime:
 
 
 @pytest.fixture
-async def server(runtime: FakeRuntime) -> AsyncIterator[TestServer]:
-    app = make_app(runtime, Metrics(), SessionConfig(instructions="be kind"))
+def manners() -> Manners:
+    """Nothing is paced: tests send faster than real time. Override to change."""
+    return Manners(pacing=None)
+
+
+@pytest.fixture
+async def server(runtime: FakeRuntime, manners: Manners) -> AsyncIterator[TestServer]:
+    app = make_app(runtime, Metrics(), SessionConfig(instructions="be kind"), manners)
     async with TestServer(app) as started:
         yield started
 

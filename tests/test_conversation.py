@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from realtime.conversation import Conversation, Item, Message, tokens_of, words_within
+from realtime.conversation import Conversation, Message, tokens_of
 from realtime.errors import ProtocolError
+from realtime.items import FunctionCall, FunctionResult, Item, words_within
 
 
 def said(n: int, text: str, role: str = "user") -> Item:
@@ -48,23 +49,67 @@ def test_on_the_wire_a_users_transcript_is_null_until_it_is_known():
     assert Item("item_2", "assistant", "output_audio", None, "in_progress").wire()["content"] == []
 
 
-def test_an_interrupted_reply_keeps_the_words_that_were_heard():
+def spoken(*pieces: tuple[str, float, float]) -> Item:
+    """A reply of pieces: words, and the seconds from which to which they sound."""
+    item = Item("item_1", "assistant", "output_audio")
+    for text, start, end in pieces:
+        piece = item.say(text)
+        piece.start, piece.samples = int(start * 24_000), int((end - start) * 24_000)
+    return item
+
+
+@pytest.mark.parametrize(
+    ("heard_ms", "text"),
+    [
+        (0, ""),
+        (1_000, "one two"),
+        (2_000, "one two three four."),
+        (2_400, "one two three four."),
+        (3_500, "one two three four. Five six"),
+        (9_000, "one two three four. Five six seven eight."),
+    ],
+)
+def test_an_interrupted_reply_keeps_the_words_that_were_heard(heard_ms, text):
     talk = Conversation("conv")
-    reply = said(1, "one two three four five", "assistant")
-    reply.audio_samples = 24_000
+    reply = spoken(("one two three four.", 0, 2.0), (" Five six seven eight.", 2.5, 4.5))
     talk.add(reply)
-    talk.cut("item_1", 12_000)
-    assert reply.text == "one two"
-    talk.cut("item_1", 99_000)
-    assert reply.text == "one two"
-    talk.cut("item_1", 0)
-    assert reply.text == ""
+    talk.cut("item_1", heard_ms)
+    assert reply.text == text
+
+
+def test_a_better_report_may_say_more():
+    talk = Conversation("conv")
+    reply = spoken(("one two three four.", 0, 2.0), (" Five six seven eight.", 2.5, 4.5))
+    talk.add(reply)
+    talk.cut("item_1", 1_000)
+    talk.cut("item_1", 2_300)
+    assert reply.text == "one two three four."
     talk.cut("nobody", 5)
+
+
+def test_words_whose_sound_was_never_made_were_not_heard():
+    reply = spoken(("one two.", 0, 1.0))
+    reply.say(" three four.")
+    reply.cut(99_000)
+    assert reply.text == "one two."
+
+
+def test_function_calls_and_results_are_items_too():
+    talk = Conversation("conv")
+    talk.add(FunctionCall("item_1", "call_1", "weather", "{}"))
+    talk.add(FunctionResult("item_2", "call_1", "sunny"))
+    assert [i.wire()["type"] for i in talk.items()] == ["function_call", "function_call_output"]
+    assert "sunny" in talk.prompt("", budget_tokens=500)[1].text
 
 
 @pytest.mark.parametrize(
     ("text", "chars", "kept"),
-    [("one two", 3, "one"), ("one two", 4, "one"), ("one two", 5, "one"), ("one two", 7, "one two")],
+    [
+        ("one two", 3, "one"),
+        ("one two", 4, "one"),
+        ("one two", 5, "one"),
+        ("one two", 7, "one two"),
+    ],
 )
 def test_words_are_whole(text, chars, kept):
     assert words_within(text, chars) == kept

@@ -8,6 +8,7 @@ import pytest
 from realtime.audio import Int16
 from realtime.ear import PREROLL_SAMPLES, Ear
 from realtime.engines.speech_detector import WINDOW_SAMPLES
+from realtime.formats import Format
 from realtime.session_config import ServerVad
 from realtime.turns import SpeechStarted, SpeechStopped
 from tests.client import clip, quiet
@@ -20,16 +21,16 @@ def samples(audio: bytes) -> Int16:
 
 
 async def listen(ear: Ear, audio: bytes, chunk: int = 2_400) -> list:
-    found, wire = [], samples(audio)
-    for start in range(0, len(wire), chunk):
-        found += await ear.hear(wire[start : start + chunk])
+    found = []
+    for start in range(0, len(audio), 2 * chunk):
+        found += await ear.hear(audio[start : start + 2 * chunk])
     return found
 
 
 @pytest.fixture
 def ear(detector):
     made = Ear(detector, owner="test")
-    made.configure(ServerVad())
+    made.configure(ServerVad(), Format())
     return made
 
 
@@ -81,7 +82,7 @@ async def test_the_size_of_the_pieces_changes_nothing(detector, chunk):
     found = []
     for size in (2_400, chunk):
         ear = Ear(detector, owner=size)
-        ear.configure(ServerVad())
+        ear.configure(ServerVad(), Format())
         found.append(await listen(ear, quiet(1) + clip("ls_6930_0000") + quiet(1), size))
     assert found[0] == found[1]
 
@@ -95,7 +96,7 @@ async def test_no_window_of_an_open_gate_is_skipped(detector):
             return await detector.probabilities(state, windows, owner=owner)
 
     ear = Ear(Watching(), owner="test")
-    ear.configure(ServerVad())
+    ear.configure(ServerVad(), Format())
     audio = quiet(1) + clip("ls_6930_0000") + quiet(0.2)
     await listen(ear, audio)
     stream = np.concatenate(seen)
@@ -115,7 +116,7 @@ async def test_silence_costs_no_model(detector):
             raise AssertionError("Silero was asked about silence")
 
     ear = Ear(Never(), owner="test")
-    ear.configure(ServerVad())
+    ear.configure(ServerVad(), Format())
     assert await listen(ear, bytes(24_000 * 2 * 5)) == []
 
 
@@ -126,7 +127,7 @@ async def test_memory_stays_small_while_nobody_speaks(ear):
 
 async def test_turned_off_it_keeps_everything_for_a_commit(detector):
     ear = Ear(detector, owner="test")
-    ear.configure(None)
+    ear.configure(None, Format())
     audio = clip("ls_6930_0000")
     assert await listen(ear, audio) == []
     assert len(ear.commit()) == len(audio) // 2 * 2 // 3

@@ -121,9 +121,7 @@ async def replier(models):
 
 
 async def said(engine: EmbeddedReplier, prompt: list[Message], max_tokens: int = 24) -> str:
-    return "".join(
-        [d.text async for d in engine.reply(prompt, max_tokens=max_tokens, owner="a")]
-    )
+    return "".join([d.text async for d in engine.reply(prompt, max_tokens=max_tokens, owner="a")])
 
 
 async def test_the_language_model_streams_and_its_length_is_bounded(replier):

@@ -9,8 +9,10 @@ from openai.types.realtime import RealtimeClientEvent, RealtimeServerEvent
 from pydantic import TypeAdapter
 
 from realtime import events
-from realtime.conversation import Conversation, Item
+from realtime.conversation import Conversation
 from realtime.errors import ProtocolError
+from realtime.formats import Format
+from realtime.items import Item
 from realtime.outbox import AudioChunk, Outbox
 from realtime.response import Response
 from realtime.session_config import SessionConfig
@@ -34,6 +36,7 @@ def response(status: str) -> dict:
         voice="default",
         max_output_tokens="inf",
         metadata={"a": "b"},
+        wire=Format(),
         binary=False,
     )
     return made._wire(status, {"reason": "turn_detected"} if status == "cancelled" else None)
@@ -45,6 +48,7 @@ EXAMPLES: list[events.ServerEvent] = [
     events.SessionUpdated(session=SESSION),
     events.SpeechStarted(audio_start_ms=0, item_id="item_1"),
     events.SpeechStopped(audio_end_ms=0, item_id="item_1"),
+    events.TimeoutTriggered(audio_start_ms=0, audio_end_ms=5, item_id="item_1"),
     events.AudioCommitted(previous_item_id=None, item_id="item_1"),
     events.AudioCleared(),
     events.ItemAdded(previous_item_id=None, item=ITEM),
@@ -162,9 +166,8 @@ def test_an_error_carries_the_clients_own_id():
 
 
 def test_audio_is_base64_in_json_or_a_binary_frame():
-    import numpy as np
-
-    chunk = AudioChunk("resp_1", 7, "item_2", 4_800, np.array([1, -2], np.int16))
+    data = bytes([1, 0, 0xFE, 0xFF])
+    chunk = AudioChunk("resp_1", 7, "item_2", 4_800, samples=2, seconds=0.1, data=data)
     text, _ = encode(chunk, binary=False)
     delta = SERVER.validate_json(text)
     assert (delta.type, delta.delta) == ("response.output_audio.delta", "AQD+/w==")

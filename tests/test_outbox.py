@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 
-import numpy as np
 import pytest
 
 from realtime import events, outbox
@@ -12,7 +11,7 @@ from realtime.outbox import AudioChunk, Outbox, OutboxFull
 
 
 def chunk(response: str, samples: int = 4_800) -> AudioChunk:
-    return AudioChunk(response, 1, "item", 0, np.zeros(samples, np.int16))
+    return AudioChunk(response, 1, "item", 0, samples, samples / 24_000, bytes(2 * samples))
 
 
 async def test_things_leave_in_order_and_every_event_has_its_own_id():

@@ -12,7 +12,9 @@ def heard(text: str, *, tokens: int = 5, log=-0.3, no_speech=0.1, seconds=3.0) -
     return Hypothesis(text, tokens, log, no_speech, seconds)
 
 
-@pytest.mark.parametrize(("seconds", "window"), [(1, 15), (13.9, 15), (14.1, 30), (29, 30), (99, 30)])
+@pytest.mark.parametrize(
+    ("seconds", "window"), [(1, 15), (13.9, 15), (14.1, 30), (29, 30), (99, 30)]
+)
 def test_the_window_holds_the_audio_and_a_second_of_silence(seconds, window):
     assert window_for(seconds) == window
 

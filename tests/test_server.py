@@ -125,7 +125,12 @@ def test_sigterm_during_the_start_ends_it(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         index = f"http://127.0.0.1:{silent.getsockname()[1]}/simple"
         with start(
-            "--volume", str(tmp_path), "--port", "0", PIP_INDEX_URL=index, PIP_CONFIG_FILE=os.devnull
+            "--volume",
+            str(tmp_path),
+            "--port",
+            "0",
+            PIP_INDEX_URL=index,
+            PIP_CONFIG_FILE=os.devnull,
         ) as process:
             connection, _ = silent.accept()
             process.send_signal(signal.SIGTERM)

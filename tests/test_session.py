@@ -184,9 +184,7 @@ async def test_words_that_a_noise_talked_over_are_still_answered(connect, runtim
 
 async def test_push_to_talk(connect, runtime):
     client = await connect()
-    await client.send(
-        "session.update", session={"audio": {"input": {"turn_detection": None}}}
-    )
+    await client.send("session.update", session={"audio": {"input": {"turn_detection": None}}})
     await client.until("session.updated")
     audio = clip("ls_6930_0000")
     await client.say(audio)
@@ -326,9 +324,7 @@ async def test_truncate_keeps_what_was_heard(connect, runtime):
     await turn(client)
     done = await client.until("response.done")
     item = done["response"]["output"][0]["id"]
-    await client.send(
-        "conversation.item.truncate", item_id=item, content_index=0, audio_end_ms=750
-    )
+    await client.send("conversation.item.truncate", item_id=item, content_index=0, audio_end_ms=750)
     await client.until("conversation.item.truncated")
     await client.send("conversation.item.retrieve", item_id=item)
     kept = (await client.until("conversation.item.retrieved"))["item"]["content"][0]["transcript"]

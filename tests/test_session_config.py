@@ -76,7 +76,7 @@ def test_forms_that_mean_the_same():
             {"audio": {"input": {"turn_detection": {"type": "magic"}}}},
             "session.audio.input.turn_detection.type",
         ),
-        ({"audio": {"input": {"format": {"rate": 16_000}}}}, "session.audio.input.format.rate"),
+        ({"audio": {"input": {"format": {"rate": 11_025}}}}, "session.audio.input.format.rate"),
         ({"instructions": 5}, "session.instructions"),
         ({"max_output_tokens": 0}, "session.max_output_tokens"),
     ],

@@ -14,15 +14,15 @@ from typing import Any
 
 import numpy as np
 
-from realtime.audio import WIRE_RATE_HZ, Int16, cut_silence, ms_to_samples, to_pcm16
+from realtime.audio import VOICE_RATE_HZ, Int16, cut_silence, ms_to_samples, to_pcm16
 from realtime.batcher import Batcher
 from realtime.errors import StageError, VoiceError
 from realtime.metrics import Metrics
 
-HEAD_SAMPLES = ms_to_samples(20, WIRE_RATE_HZ)
+HEAD_SAMPLES = ms_to_samples(20, VOICE_RATE_HZ)
 """Kept before the first audible sample, so that soft consonants are whole."""
 
-TAIL_SAMPLES = ms_to_samples(180, WIRE_RATE_HZ)
+TAIL_SAMPLES = ms_to_samples(180, VOICE_RATE_HZ)
 """Kept after the last audible sample: the pause before the next piece."""
 
 MAX_WAITING_CHARS = 20_000

@@ -1,0 +1,193 @@
+"""The assistant's side of one session: at most one response at a time, from first word to last.
+
+respond     opens a response; it waits for the words of what was committed before
+say         language model -> pieces -> voice -> outbox
+fall back   a reply that could not be begun is replaced by a sentence
+interrupt   the last events of the response go out now, and nothing of it follows
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from dataclasses import dataclass
+
+from realtime import events
+from realtime.conversation import Conversation, Message
+from realtime.engines import Delta, Engines
+from realtime.errors import ReplyError, StageError
+from realtime.metrics import Metrics
+from realtime.outbox import Outbox
+from realtime.playout import Pacing
+from realtime.reply import Speech, make_reply
+from realtime.response import Response
+from realtime.session_config import SessionConfig
+
+log = logging.getLogger("banter.speaker")
+
+DEFAULT_REPLY_TOKENS = 512
+
+
+@dataclass(frozen=True)
+class Manners:
+    """How every session of a server behaves beyond what its client sets."""
+
+    pacing: Pacing | None
+    """None sends reply audio as fast as it is made."""
+    greeting: str = ""
+    """Said as soon as a client connects."""
+    fallback: str = ""
+    """Said instead of a reply that could not be begun."""
+
+
+class Speaker:
+    """Owned by a session, whose task group runs its tasks.
+
+    `heard_all` waits for the words of everything committed; `finished` is called when a response
+    ends.
+    """
+
+    def __init__(
+        self,
+        owner: str,
+        engines: Engines,
+        outbox: Outbox,
+        conversation: Conversation,
+        *,
+        metrics: Metrics,
+        manners: Manners,
+        binary: bool,
+        tasks: asyncio.TaskGroup,
+        heard_all: Callable[[], Awaitable[None]],
+        finished: Callable[[Response], None],
+    ) -> None:
+        self.active: Response | None = None
+        self._owner, self._engines, self._outbox = owner, engines, outbox
+        self._conversation, self._metrics, self._manners = conversation, metrics, manners
+        self._binary, self._tasks = binary, tasks
+        self._heard_all, self._finished = heard_all, finished
+        self._playing: Response | None = None
+        self._replying: asyncio.Task[None] | None = None
+        self._preparing: asyncio.Task[None] | None = None
+        self._responses = 0
+
+    def close(self) -> None:
+        """Cancel what runs; the session's task group awaits it."""
+        for task in (self._replying, self._preparing):
+            if task:
+                task.cancel()
+
+    def prepare(self, config: SessionConfig) -> None:
+        """While the caller speaks, the language model reads the history."""
+        if self.active or (self._preparing and not self._preparing.done()):
+            return
+        prompt = self._prompt(config.instructions)
+        reading = self._engines.replier.prepare(prompt, owner=self._owner)
+        self._preparing = self._tasks.create_task(reading)
+
+    def respond(
+        self, config: SessionConfig, body: events.ResponseBody, *, saying: str = ""
+    ) -> None:
+        """Begin a response; `saying` speaks a sentence of ours instead of asking the replier.
+
+        Raises:
+            ProtocolError: the response's own settings cannot be used.
+        """
+        own = {
+            "output_modalities": body.output_modalities,
+            "max_output_tokens": body.max_output_tokens,
+            "instructions": body.instructions,
+        }
+        config = config.updated({key: value for key, value in own.items() if value is not None})
+        self._responses += 1
+        response = Response(
+            self._responses,
+            outbox=self._outbox,
+            conversation=self._conversation,
+            spoken=config.spoken,
+            voice=config.audio.output.voice,
+            max_output_tokens=config.max_output_tokens,
+            metadata=body.metadata,
+            wire=config.output_format,
+            binary=self._binary,
+        )
+        self.active = self._playing = response
+        response.open()
+        self._replying = self._tasks.create_task(self._reply(response, config, saying))
+
+    def interrupt(self, reason: str) -> bool:
+        """Stop the response at once. True if one was stopped before a sound of it was sent.
+
+        A response that is whole may still be playing; then only its item is cut to what was heard.
+        """
+        now_s = asyncio.get_running_loop().time()
+        playing, self._playing = self._playing, None
+        active, self.active = self.active, None
+        if active is None:
+            if playing and playing.playout.ahead_s(now_s) > 0:
+                playing.hush(now_s)
+            return False
+        unheard = not active.item.audio_samples
+        active.interrupt(reason, now_s)
+        self._metrics.count("replies.interrupted")
+        if self._replying:
+            self._replying.cancel()
+        return unheard
+
+    async def _reply(self, response: Response, config: SessionConfig, saying: str) -> None:
+        """One response to its end; always closes it."""
+        try:
+            await self._heard_all()
+            if self._preparing:
+                self._preparing.cancel()
+            response.begin()
+            cut = await self._say(response, config, saying)
+            if cut and config.max_output_tokens != "inf":
+                response.close("incomplete", {"reason": "max_output_tokens"})
+            else:
+                response.close("completed")
+        except StageError as error:
+            self._metrics.count(f"replies.failed.{error.stage}")
+            log.warning("session %s: reply failed in %s: %s", self._owner, error.stage, error)
+            body = {"type": "server_error", "code": error.code, "message": str(error)}
+            response.close("failed", {"error": body})
+        except Exception:
+            self._metrics.count("replies.failed.bug")
+            log.exception("session %s: reply failed", self._owner)
+            body = {"type": "server_error", "code": "internal_error", "message": "internal error"}
+            response.close("failed", {"error": body})
+        finally:
+            if self.active is response:
+                self.active = None
+        self._finished(response)
+
+    async def _say(self, response: Response, config: SessionConfig, saying: str) -> bool:
+        """Make the reply; where it cannot be begun, say the sentence that is kept for that."""
+        speech = Speech(config.audio.output.speed, self._manners.pacing) if config.spoken else None
+        text = _fixed(saying) if saying else self._written(response, config)
+        try:
+            return await make_reply(response, text, self._engines, speech=speech, owner=self._owner)
+        except ReplyError as error:
+            if response.item.pieces or not self._manners.fallback:
+                raise
+            self._metrics.count("replies.fallback")
+            log.warning("session %s: the fallback is said: %s", self._owner, error)
+            text = _fixed(self._manners.fallback)
+            return await make_reply(response, text, self._engines, speech=speech, owner=self._owner)
+
+    def _written(self, response: Response, config: SessionConfig) -> AsyncGenerator[Delta, None]:
+        prompt = self._prompt(config.instructions)
+        response.count_prompt(prompt)
+        limit = config.max_output_tokens
+        tokens = limit if isinstance(limit, int) else DEFAULT_REPLY_TOKENS
+        return self._engines.replier.reply(prompt, max_tokens=tokens, owner=self._owner)
+
+    def _prompt(self, instructions: str) -> list[Message]:
+        budget = self._engines.replier.prompt_tokens
+        return self._conversation.prompt(instructions, budget_tokens=budget)
+
+
+async def _fixed(text: str) -> AsyncGenerator[Delta, None]:
+    """A sentence of ours, as a replier would write it."""
+    yield Delta(text)
