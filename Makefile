@@ -34,9 +34,9 @@ test: $(DEV_READY) ## run the tests (PYTEST_ARGS="-k turns"), and the page's whe
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 	@tests=$$(find tests/page -name '*.test.js' -o -name '*.test.mjs' 2>/dev/null | sort); \
 	if test -z "$$tests"; then exit 0; fi; \
-	if ! node -e 'process.exit(process.versions.node.split(".")[0] < 20)' 2>/dev/null; \
+	if ! node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' 2>/dev/null; \
 	then echo "The page's own tests were not run: they need node 20 or newer."; exit 0; fi; \
-	echo "node --test $$tests"; node --test $$tests
+	node --test --test-reporter=spec $$tests
 
 lint: $(DEV_READY) ## ruff (lint and format) and mypy
 	$(BIN)/python -m ruff check .
@@ -46,7 +46,8 @@ lint: $(DEV_READY) ## ruff (lint and format) and mypy
 check: lint test ## everything that must pass before a change lands
 
 bench: $(DEV_READY) ## list the benchmarks and run one (BENCH=latency ARGS="--help")
-	@echo "Benchmarks:"; ls benchmarks/*.py 2>/dev/null | sed 's,.*/,  ,; s,\.py$$,,' | grep -v __init__
+	@for script in $$(grep -l '__main__' benchmarks/*.py); do \
+		printf '  %-14s %s\n' "$$(basename $$script .py)" "$$(sed -n '1s/"""//gp' $$script)"; done
 	$(BIN)/python -m benchmarks.$(BENCH) $(ARGS)
 
 wheel: $(DEV_READY) ## build the wheel into dist/
@@ -81,12 +82,12 @@ $(BIN)/python:
 		exit 1; }
 
 $(RUN_READY): requirements/run.txt pyproject.toml | $(BIN)/python
-	@echo "Installing Banter into $(VENV) (about 200 MB to fetch, once) ..."
+	@echo "Installing Banter into $(VENV) (the first time, about 200 MB are fetched) ..."
 	@$(PIP) install --quiet --require-hashes -r requirements/run.txt
 	@$(PIP) install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(DEV_READY): $(RUN_READY) requirements/dev.txt
-	@echo "Installing the tools for working on it (about 100 MB to fetch, once) ..."
+	@echo "Installing the tools for working on it (the first time, about 110 MB are fetched) ..."
 	@$(PIP) install --quiet --require-hashes -r requirements/dev.txt
 	@touch $@

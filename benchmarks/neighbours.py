@@ -77,7 +77,7 @@ async def block_beside(
         raise RuntimeError("the troublemaker has no output")
     await process.stdout.readuntil(b"ready\n")
     turns = await block(server, clips)
-    told, _ = await process.communicate()
+    told, _ = await process.communicate(b"")
     comparison.add_trouble(json.loads(told))
     return turns
 
@@ -91,6 +91,7 @@ async def compare(server: Server, clips: list[Clip], folder: Path, kind: str) ->
         else:
             turns = await block_beside(server, clips, folder, comparison)
         comparison.turns[how] += turns
+        print(f"{kind}, {how}: {[turn.outcome for turn in turns]}", file=sys.stderr, flush=True)
     comparison.loop_lag_ms = (await server.status()).get("loop_lag_ms", {})
     return comparison
 

@@ -47,7 +47,7 @@ Troublemaker = Callable[[str, list[Clip], Trouble], Awaitable[None]]
 
 async def go_silent(url: str, clips: list[Clip], trouble: Trouble) -> None:
     """Stop sending in the middle of a clip: not even silence comes. The turn has to end anyway."""
-    clip = max(clips, key=lambda clip: clip.seconds)
+    clip = sorted(clips, key=lambda clip: clip.seconds)[len(clips) // 2]
     async with call(url, session=session_with()) as caller:
         microphone, record = caller.microphone, caller.record
         first_sample = microphone.say(clip.pcm)

@@ -7,6 +7,7 @@
 import { SAMPLE_RATE_HZ } from "./frame.js";
 import { NOTES, notices } from "./strings.js";
 
+const NOTHING_TO_RETRIEVE = "item_retrieve_invalid_item_id";
 const SESSION = { type: "realtime", audio: { input: { transcription: { model: "whisper-1" } } } };
 
 export class Conversation {
@@ -98,7 +99,14 @@ export class Conversation {
     "response.output_audio.done": () => this.#player.end(this.#reply?.number),
     "response.done": ({ response }) => this.#finish(response),
 
+    // After a cut the server shortens its item to what was heard; the page shows the same.
+    "conversation.item.truncated": ({ item_id }) =>
+      this.#send({ type: "conversation.item.retrieve", item_id }),
+    "conversation.item.retrieved": ({ item }) =>
+      this.#transcript.trimReply(item.id, item.content?.[0]?.transcript ?? ""),
+
     error: ({ error }) => {
+      if (error.code === NOTHING_TO_RETRIEVE) return;
       this.#notify(notices.serverError(error));
       this.#dropTurn();
     },

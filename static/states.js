@@ -9,81 +9,37 @@
 
 export const INITIAL = "idle";
 
+const FROM_OUTSIDE = [
+  "speechStarted",
+  "speechStopped",
+  "replyCreated",
+  "playbackStarted",
+  "playbackEnded",
+  "interrupted",
+  "turnDropped",
+  "suspended",
+  "resumed",
+];
+
+// During a call anything may come from outside at any time; what is not named in a row leaves its
+// state as it is.
 const TABLE = {
   idle: { start: "connecting" },
   connecting: { ready: "listening", stop: "idle" },
-  listening: {
+  listening: during("listening", {
     speechStarted: "hearing",
     speechStopped: "thinking",
     replyCreated: "thinking",
-    playbackStarted: "speaking",
+  }),
+  hearing: during("hearing", { speechStopped: "thinking" }),
+  thinking: during("thinking", {
+    speechStarted: "hearing",
     playbackEnded: "listening",
-    interrupted: "interrupted",
     turnDropped: "listening",
-    suspended: "paused",
-    resumed: "listening",
-    stop: "idle",
-  },
-  hearing: {
-    speechStarted: "hearing",
-    speechStopped: "thinking",
-    replyCreated: "hearing",
-    playbackStarted: "speaking",
-    playbackEnded: "hearing",
-    interrupted: "interrupted",
-    turnDropped: "hearing",
-    suspended: "paused",
-    resumed: "hearing",
-    stop: "idle",
-  },
-  thinking: {
-    speechStarted: "hearing",
-    speechStopped: "thinking",
-    replyCreated: "thinking",
-    playbackStarted: "speaking",
-    playbackEnded: "listening",
-    interrupted: "interrupted",
-    turnDropped: "listening",
-    suspended: "paused",
-    resumed: "thinking",
-    stop: "idle",
-  },
-  speaking: {
-    speechStarted: "hearing",
-    speechStopped: "speaking",
-    replyCreated: "speaking",
-    playbackStarted: "speaking",
-    playbackEnded: "listening",
-    interrupted: "interrupted",
-    turnDropped: "speaking",
-    suspended: "paused",
-    resumed: "speaking",
-    stop: "idle",
-  },
-  interrupted: {
-    speechStarted: "interrupted",
-    speechStopped: "thinking",
-    replyCreated: "thinking",
-    playbackStarted: "speaking",
-    playbackEnded: "interrupted",
-    interrupted: "interrupted",
-    turnDropped: "interrupted",
-    suspended: "paused",
-    resumed: "interrupted",
-    stop: "idle",
-  },
-  paused: {
-    speechStarted: "paused",
-    speechStopped: "paused",
-    replyCreated: "paused",
-    playbackStarted: "paused",
-    playbackEnded: "paused",
-    interrupted: "paused",
-    turnDropped: "paused",
-    suspended: "paused",
-    resumed: "listening",
-    stop: "idle",
-  },
+  }),
+  speaking: during("speaking", { speechStarted: "hearing", playbackEnded: "listening" }),
+  interrupted: during("interrupted", { speechStopped: "thinking", replyCreated: "thinking" }),
+  paused: during("paused", { playbackStarted: "paused", interrupted: "paused", resumed: "listening" }),
 };
 
 export const STATES = Object.keys(TABLE);
@@ -92,4 +48,10 @@ export function next(state, event) {
   const following = TABLE[state]?.[event];
   if (following === undefined) throw new Error(`nothing follows ${event} in state ${state}`);
   return following;
+}
+
+function during(state, named) {
+  const stays = Object.fromEntries(FROM_OUTSIDE.map((event) => [event, state]));
+  const moves = { playbackStarted: "speaking", interrupted: "interrupted", suspended: "paused" };
+  return { ...stays, ...moves, stop: "idle", ...named };
 }

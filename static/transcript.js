@@ -58,7 +58,14 @@ export class Transcript {
   }
 
   closeReply(itemId, words) {
-    if (words !== "") this.#close(itemId, "reply", words);
+    const isCut = this.#lines.get(itemId)?.item.classList.contains("cut");
+    if (words !== "" && !isCut) this.#close(itemId, "reply", words);
+  }
+
+  /** What was heard of a cut reply; with nothing heard, the line goes. */
+  trimReply(itemId, words) {
+    if (words === "") this.#remove(itemId);
+    else if (this.#lines.has(itemId)) this.#close(itemId, "reply", words);
   }
 
   noteReply(itemId, note) {

@@ -23,7 +23,7 @@ LAYERS = {
     "2 engines": "batcher threads engines engines.*",
     "1 pure": (
         "events turns sentences speakable conversation audio session_config fair_queue"
-        " settings errors metrics ids recognition"
+        " settings errors metrics ids recognition formats playout"
     ),
 }
 """The modules of `realtime`, without that name; `realtime` itself holds a docstring and is pure."""

@@ -88,6 +88,19 @@ test("an interruption flushes first and then truncates at what was played", asyn
   assert.equal(page.state, "interrupted");
 });
 
+test("a cut reply is shown as the server remembers it: what was heard", () => {
+  const page = begin();
+  turn(page);
+  page.story.length = 0;
+  page.hear("conversation.item.truncated", { item_id: "reply_1", audio_end_ms: 480 });
+  assert.deepEqual(page.told("send"), [[{ type: "conversation.item.retrieve", item_id: "reply_1" }]]);
+  const content = [{ type: "output_audio", transcript: "Well, it" }];
+  page.hear("conversation.item.retrieved", { item: { id: "reply_1", content } });
+  page.hear("error", { error: { code: "item_retrieve_invalid_item_id", message: "unknown" } });
+  assert.deepEqual(page.told("trimReply"), [["reply_1", "Well, it"]]);
+  assert.deepEqual(page.told("notify"), []);
+});
+
 test("a reply that was heard to its end is not truncated", async () => {
   const page = begin({ played: 100 * MS });
   turn(page);

@@ -8,7 +8,7 @@ import asyncio
 import json
 import math
 import struct
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -54,8 +54,10 @@ class MockServer:
         self.refuses = False  # True: answers the upgrade with 503
         self.received: list[Event] = []
         self.audio_bytes = 0
+        self.served_bytes: dict[str, int] = {}  # path -> length of what was served there
         self.close_code: int | None = None  # of the last socket, once the page has left
         self._socket: web.WebSocketResponse | None = None
+        self._transport: asyncio.WriteTransport | None = None
         self._news = asyncio.Condition()
         self._event_count = 0
 
@@ -78,9 +80,8 @@ class MockServer:
     async def vanish(self) -> None:
         """Ends the connection without a farewell, as a killed process does."""
         assert self._socket is not None
-        transport = self._socket.get_extra_info("socket")
-        assert transport is not None
-        self._socket._req.transport.abort()  # type: ignore[union-attr]
+        assert self._transport is not None
+        self._transport.abort()
 
     # What a test waits for
 
@@ -100,7 +101,7 @@ class MockServer:
         await self._until(lambda: self._socket is None)
         return self.close_code
 
-    async def _until(self, is_true: Any) -> None:
+    async def _until(self, is_true: Callable[[], bool]) -> None:
         async with asyncio.timeout(10), self._news:
             await self._news.wait_for(is_true)
 
@@ -113,13 +114,18 @@ class MockServer:
     async def index(self, request: web.Request) -> web.StreamResponse:
         return web.FileResponse(STATIC / "index.html")
 
+    async def before_response(self, request: web.Request, response: web.StreamResponse) -> None:
+        response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
+        if response.content_length:
+            self.served_bytes[request.path] = response.content_length
+
     async def realtime(self, request: web.Request) -> web.StreamResponse:
         assert request.query_string == "audio=binary"
         if self.refuses:
             raise web.HTTPServiceUnavailable
         socket = web.WebSocketResponse(compress=False)
         await socket.prepare(request)
-        self._socket = socket
+        self._socket, self._transport = socket, request.transport
         await self._tell()
         if self.greets:
             await self.say("session.created", session={"type": "realtime", "id": "sess_1"})
@@ -135,15 +141,11 @@ class MockServer:
         return socket
 
 
-async def _secure(request: web.Request, response: web.StreamResponse) -> None:
-    response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
-
-
 @asynccontextmanager
 async def running_mock() -> AsyncIterator[MockServer]:
     mock = MockServer()
     app = web.Application()
-    app.on_response_prepare.append(_secure)
+    app.on_response_prepare.append(mock.before_response)
     app.router.add_get("/", mock.index)
     app.router.add_static("/static/", STATIC)
     app.router.add_get("/v1/realtime", mock.realtime)
@@ -151,7 +153,7 @@ async def running_mock() -> AsyncIterator[MockServer]:
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
-    mock.url = runner.addresses[0][1] and f"http://127.0.0.1:{runner.addresses[0][1]}"
+    mock.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
     try:
         yield mock
     finally:
