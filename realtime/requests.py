@@ -80,7 +80,7 @@ class Requests:
         self._outbox.put(events.ItemDeleted(item_id=event.item_id))
 
     async def _truncate_item(self, event: events.ItemTruncate) -> None:
-        self._session.conversation.cut(event.item_id, max(0, event.audio_end_ms))
+        self._session.truncate(event.item_id, max(0, event.audio_end_ms))
         self._outbox.put(
             events.ItemTruncated(
                 item_id=event.item_id,

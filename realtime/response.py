@@ -139,16 +139,15 @@ class Response:
         self.playout.add(len(audio), now_s)
         await self._outbox.put_audio(chunk)
 
-    def interrupt(self, reason: str, now_s: float) -> None:
-        """End the response here and now; its item keeps what can have been heard of it."""
-        self.hush(now_s)
-        self.close("cancelled", {"reason": reason})
+    def hush(self, now_s: float | None) -> None:
+        """The client stops playing: the item keeps what can have been heard by now.
 
-    def hush(self, now_s: float) -> None:
-        """The client stops playing: the item keeps what can have been heard by now."""
+        Without a time all that was sent counts as heard: that client does not play in real time.
+        """
         if self._opened and self._spoken:
             self.item.audio_samples -= self._outbox.drop_audio(self.id)
-            self.item.cut(min(self.playout.stop(now_s), self.item.audio_samples))
+            sent = self.item.audio_samples
+            self.item.cut(sent if now_s is None else min(sent, self.playout.stop(now_s)))
 
     def close(self, status: FinalStatus, details: dict[str, Any] | None = None) -> None:
         """End the response, once."""

@@ -352,6 +352,11 @@ class Session:
             )
         self._respond(body)
 
+    def truncate(self, item_id: str, heard_ms: int) -> None:
+        """Keep of a spoken item what the client says that it played."""
+        self.conversation.cut(item_id, heard_ms)
+        self._speaker.played(item_id)
+
     def cancel(self, response_id: str | None) -> None:
         """Stop the running response, if it is the one that is meant.
 

@@ -103,7 +103,8 @@ OPTIONS = (
         "pacing",
         "on",
         _one_of("on", "off"),
-        "send reply audio at most 500 ms ahead of playback; off sends it as it is made",
+        "on sends reply audio at most 500 ms ahead of its playback, which is modelled; off sends it "
+        "as it is made and takes all of it as heard, for clients that do not play in real time",
     ),
     Option(
         "log-level",

@@ -34,7 +34,7 @@ class Manners:
     """How every session of a server behaves beyond what its client sets."""
 
     pacing: Pacing | None
-    """None sends reply audio as fast as it is made."""
+    """None sends reply audio as it is made, and takes all that was sent as heard."""
     greeting: str = ""
     """Said as soon as a client connects."""
     fallback: str = ""
@@ -116,6 +116,11 @@ class Speaker:
         response.open()
         self._replying = self._tasks.create_task(self._reply(response, config, saying))
 
+    def played(self, item_id: str) -> None:
+        """The client said how far it played this item: that is better than the model of it."""
+        if self._playing and self._playing.item.id == item_id and not self.active:
+            self._playing = None
+
     def interrupt(self, reason: str) -> bool:
         """Stop the response at once. True if one was stopped before a sound of it was sent.
 
@@ -124,12 +129,14 @@ class Speaker:
         now_s = asyncio.get_running_loop().time()
         playing, self._playing = self._playing, None
         active, self.active = self.active, None
+        paced = self._manners.pacing is not None
         if active is None:
-            if playing and playing.playout.ahead_s(now_s) > 0:
+            if playing and paced and playing.playout.ahead_s(now_s) > 0:
                 playing.hush(now_s)
             return False
         unheard = not active.item.audio_samples
-        active.interrupt(reason, now_s)
+        active.hush(now_s if paced else None)
+        active.close("cancelled", {"reason": reason})
         self._metrics.count("replies.interrupted")
         if self._replying:
             self._replying.cancel()
