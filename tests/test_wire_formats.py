@@ -58,15 +58,16 @@ async def test_a_format_may_change_in_mid_turn(connect, runtime):
     await client.say(spoken(FORMATS["pcm 24"][1]))
     await client.until("response.done")
     client.events.clear()
-    first, second = FORMATS["pcm 24"][1], FORMATS["u-law"][1]
+    first, second = FORMATS["pcm 24"][1], FORMATS["pcm 16"][1]
     half = 12_000 * 4
     await client.say(spoken(first)[: half * 2])
     await client.until("input_audio_buffer.speech_started")
     await client.send(
-        "session.update", session={"audio": {"input": {"format": {"type": "audio/pcmu"}}}}
+        "session.update",
+        session={"audio": {"input": {"format": {"type": "audio/pcm", "rate": 16_000}}}},
     )
     await client.until("session.updated")
-    await client.say(spoken(second)[16_000:])
+    await client.say(spoken(second)[64_000:])
     await client.until("response.done")
     assert len(client.of("input_audio_buffer.speech_started")) == 1
     alone, changed = (len(h) / 16_000 for h in runtime.transcriber.heard)
