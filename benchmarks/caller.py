@@ -1,7 +1,9 @@
-"""A caller who behaves as a browser does: speaks at real pace, listens, stops to listen when it
-is interrupted. Every event of the server is stamped when it arrives.
+"""A caller who behaves as a browser does; run alone, it says one clip and prints all events.
 
     python -m benchmarks.caller --url http://127.0.0.1:8000 clip.flac
+
+It speaks at real pace, listens, and stops listening when it is interrupted. Every event of the
+server is stamped when it arrives.
 """
 
 from __future__ import annotations

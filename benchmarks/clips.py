@@ -18,7 +18,6 @@ from pathlib import Path
 import numpy as np
 import soundfile
 import soxr
-from faster_whisper.vad import VadOptions, get_speech_timestamps
 from numpy.typing import NDArray
 
 SAMPLE_RATE_HZ = 24_000
@@ -74,6 +73,8 @@ def frame_levels_db(heard: Samples) -> NDArray[np.float32]:
 
 def voiced_frames(pcm: Pcm) -> NDArray[np.bool_]:
     """For each 10 ms frame of a clip, whether it is voiced in the sense of this module."""
+    from faster_whisper.vad import VadOptions, get_speech_timestamps  # takes a second to import
+
     heard = to_ear(pcm)
     levels_db = frame_levels_db(heard)
     said = np.zeros(levels_db.size, np.bool_)

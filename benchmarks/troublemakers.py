@@ -1,4 +1,4 @@
-"""Callers who do not behave: each makes one kind of trouble, again and again, until told to stop.
+"""Callers who do not behave: one kind of trouble, again and again, until told to stop.
 
     python -m benchmarks.troublemakers flood --url http://127.0.0.1:8000
 
@@ -17,7 +17,7 @@ import struct
 import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -150,7 +150,8 @@ def main() -> None:
     add_clips_option(parser)
     args = parser.parse_args()
     clips = load_clips(args.clips)
-    print(json.dumps(asdict(asyncio.run(keep_on(args.kind, args.url, clips)))), flush=True)
+    trouble = asyncio.run(keep_on(args.kind, args.url, clips))
+    print(json.dumps(vars(trouble)), flush=True)
 
 
 if __name__ == "__main__":

@@ -103,7 +103,7 @@ OPTIONS = (
         "pacing",
         "on",
         _one_of("on", "off"),
-        "on sends reply audio at most 500 ms ahead of its playback, which is modelled; off sends it "
+        "on sends reply audio at most 500 ms ahead of its modelled playback; off sends it "
         "as it is made and takes all of it as heard, for clients that do not play in real time",
     ),
     Option(

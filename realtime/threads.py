@@ -18,7 +18,7 @@ GIL_SWITCH_INTERVAL_S = 0.001
 """How long a thread may hold the interpreter while the loop waits (Python's own: 5 ms)."""
 
 SPIN_ROUNDS = 1_000
-"""How long an OpenMP thread looks for its next piece of work before it sleeps: some microseconds."""
+"""How long an OpenMP thread looks for its next piece of work before it sleeps: microseconds."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""A small client for tests: sends clips faster than real time (time is samples), collects events."""
+"""A small client for tests: sends clips faster than real time, collects events."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stand-ins for paths that must be forced: failures, stalls, timing. Speech detection stays real."""
+"""Stand-ins for paths that must be forced: failures, stalls, timing. The ear stays real."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from realtime.engines import Delta, Engines, SpeechDetector, Transcript, Utteran
 
 @dataclass
 class FakeTranscriber:
-    """Answers with the next of `texts` (an exception is raised); waits for `gate` where one is set."""
+    """Answers with the next of `texts`, or raises it; waits for `gate` where one is set."""
 
     texts: list[str | Exception] = field(default_factory=lambda: ["hello there"])
     heard: list[Int16] = field(default_factory=list)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from realtime.conversation import Conversation, Message, tokens_of
@@ -137,7 +139,7 @@ def test_a_long_history_is_shortened_rarely_and_its_beginning_stays_put_between(
         assert prompt[0] == Message("system", "be kind")
         assert prompt[-1].text.startswith(f"{n:02}")
         beginnings.append(prompt[1].text)
-    changes = sum(a != b for a, b in zip(beginnings, beginnings[1:], strict=False))
+    changes = sum(a != b for a, b in pairwise(beginnings))
     assert 5 <= changes <= 15
 
 

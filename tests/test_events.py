@@ -1,4 +1,4 @@
-"""Every message: decoded with errors that name the field, encoded as OpenAI's own types want them."""
+"""Every message: errors name the field, and events are what OpenAI's own types want."""
 
 from __future__ import annotations
 

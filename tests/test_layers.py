@@ -19,10 +19,10 @@ PACKAGES = ("realtime", "bootstrap")
 
 LAYERS = {
     "4 edge": "__main__ server websocket rest runtime",
-    "3 session": "session reply ear outbox response requests",
+    "3 session": "session speaker reply ear outbox response requests",
     "2 engines": "batcher threads engines engines.*",
     "1 pure": (
-        "events turns sentences speakable conversation audio session_config fair_queue"
+        "events turns sentences speakable conversation items audio session_config fair_queue"
         " settings errors metrics ids recognition formats playout"
     ),
 }

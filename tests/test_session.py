@@ -1,4 +1,4 @@
-"""Sessions over real sockets: the order of a turn, interruptions, and everything that can go wrong."""
+"""Sessions over real sockets: the order of a turn, interruptions, and what can go wrong."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Settings: flags over variables over defaults; a wrong value names itself; the docs are the table."""
+"""Settings: flags over variables over defaults; a wrong value names itself."""
 
 from __future__ import annotations
 

@@ -8,8 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from realtime.turns import TABLE, Signal, SpeechStarted, SpeechStopped, State, TurnDetector
-from realtime.turns import TurnSettings
+from realtime.turns import (
+    TABLE,
+    Signal,
+    SpeechStarted,
+    SpeechStopped,
+    State,
+    TurnDetector,
+    TurnSettings,
+)
 from tests.stories import FRAME, outline, seconds, silence, speech, tell
 
 

@@ -1,18 +1,10 @@
 """Any OpenAI-compatible chat endpoint, streamed through the `openai` package, which is an extra.
 
 A prompt goes in and the reply's text comes out as it is written; what the model thinks aloud stays
-out of it. Closing the iterator closes the connection, and the endpoint stops writing. Every wait
-has an end, and every failure one of these codes:
-
-    reply_connect       nobody answers there, or the connection broke before the first word
-    reply_timeout       no first word in time, or none after the last one
-    reply_rate_limited  status 429
-    reply_refused       another error status, or an error in the stream
-    reply_garbled       the answer is not a stream of chat completion chunks
-    reply_cut_off       the answer ended before the reply did
-
-What can be better a moment later is asked for once more, as long as no word was passed on. The
-endpoint's own reasons go to the log; a caller is told only what kind of failure it was.
+out of it. Closing the iterator closes the connection, so that the endpoint stops writing. Every
+wait has an end and every failure a code. What may be better a moment later is asked for once more,
+as long as no word was passed on. The endpoint's own reasons go to the log, without the key; a
+caller is told only which kind of failure it was.
 """
 
 from __future__ import annotations
@@ -37,6 +29,16 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("banter.openai")
 
+FAILURES = {
+    "reply_connect": "the language model cannot be reached",
+    "reply_timeout": "the language model took too long",
+    "reply_rate_limited": "the language model has too many requests",
+    "reply_refused": "the language model refused",
+    "reply_garbled": "the language model's answer cannot be read",
+    "reply_cut_off": "the language model's answer ended before the reply did",
+}
+"""The codes of a `ReplyError` and what each says."""
+
 RETRIED = {429, 500, 502, 503, 504}
 RETRY_PAUSE_S = 0.2
 """Before asking again after an error status that says nothing of when."""
@@ -54,8 +56,8 @@ TOO_LONG = re.compile(r"context[ _](length|size|window)|prompt is too long|too m
 class OpenAIReplier:
     """`load` blocks; `warm` and `reply` are for the event loop.
 
-    A limit on the wait for the first token covers everything until the first word that can be
-    spoken: connecting, the one retry, thinking. The other begins anew with each word.
+    `first_token_timeout_s` is for everything until the first word that can be spoken: connecting,
+    asking again, thinking. `stall_timeout_s` begins anew with each word.
     """
 
     def __init__(
@@ -76,6 +78,7 @@ class OpenAIReplier:
         self._stall_timeout_s = stall_timeout_s
         self._reply_tokens = reply_tokens
         self.prompt_tokens = context_tokens - reply_tokens
+        self._limit_name = "max_tokens"
         self._client: AsyncOpenAI | None = None
         self._broken: tuple[type[Exception], ...] = ()
         self._errors: tuple[type[Exception], ...] = ()
@@ -84,19 +87,15 @@ class OpenAIReplier:
         """Import the package and make the client; nothing is sent yet.
 
         Raises:
-            SettingsError: the package is missing, or the address or the key cannot be used.
+            SettingsError: the package is missing, or a value cannot be used.
         """
-        host = _checked_host(self._base_url)
-        if not (self._key.isascii() and self._key.isprintable()):
-            raise SettingsError("the API key of the language model holds characters no key has")
-        if self.prompt_tokens <= 0:
-            raise SettingsError("the language model's context has no room beside its reply")
+        host = self._checked_host()
         try:
             import openai
         except ImportError as error:
             raise SettingsError(
-                "an OpenAI-compatible language model needs a package that is not installed; "
-                "remedy: pip install 'banter-voice[openai]'"
+                "an OpenAI-compatible language model needs the package 'openai', which is not "
+                "installed; remedy: pip install 'banter-voice[openai]'"
             ) from error
         self._client = openai.AsyncOpenAI(
             base_url=self._base_url,
@@ -104,13 +103,27 @@ class OpenAIReplier:
             timeout=openai.Timeout(None, connect=self._connect_timeout_s),
             max_retries=0,
         )
-        # These import their modules on first use: now, and not while somebody waits.
+        # Each imports its modules on first use: now, and not while somebody waits.
         _ = self._client.chat.completions, self._client.models
-        # OpenAI's own models know the limit by a newer name, and many others only by the older.
-        own = host == "openai.com" or host.endswith(".openai.com")
-        self._limit = "max_completion_tokens" if own else "max_tokens"
+        if f".{host}".endswith(".openai.com"):
+            self._limit_name = "max_completion_tokens"  # newer models there refuse the older name
         self._broken = (openai.APIConnectionError, *_transport_errors())
-        self._errors = (openai.APIError, ValueError, *self._broken)
+        self._errors = (openai.APIError, ValueError, TimeoutError, *self._broken)
+
+    def _checked_host(self) -> str:
+        if not (self._key.isascii() and self._key.isprintable()):
+            raise SettingsError("the language model's API key holds characters that no key has")
+        if self.prompt_tokens <= 0:
+            raise SettingsError("the language model's context has no room beside its reply")
+        try:
+            parts = urlsplit(self._base_url)
+            if parts.scheme in ("http", "https") and parts.hostname and parts.port != 0:
+                return parts.hostname
+        except ValueError:
+            pass  # a port that is no port
+        raise SettingsError(
+            f"the language model's address is not one like https://host/v1: '{self._base_url}'"
+        )
 
     async def warm(self) -> None:
         """Ask the endpoint for its models. No answer is a warning: it may come up later."""
@@ -118,15 +131,15 @@ class OpenAIReplier:
         try:
             async with asyncio.timeout(self._first_token_timeout_s):
                 await client.models.with_raw_response.list()
-        except (TimeoutError, *self._errors) as error:
+        except self._errors as error:
             log.warning("the language model's endpoint does not answer: %s", self._reason(error))
 
     async def prepare(self, prompt: Sequence[Message], *, owner: Hashable) -> None:
-        """Nothing: a request that is thrown away costs money on many endpoints."""
+        """Nothing: a request whose answer is thrown away may cost money."""
 
     @property
     def alive(self) -> bool:
-        """Whether there is a client; only a reply shows what the endpoint is up to."""
+        """Whether there is a client: how the endpoint fares is only known while it replies."""
         return self._client is not None
 
     async def close(self) -> None:
@@ -163,57 +176,54 @@ class OpenAIReplier:
         self, messages: list[Message], limit: int, deadline: float
     ) -> AsyncGenerator[Delta, None]:
         """The text that one request brings; every error leaves as a `_Failure`."""
-        said = False
+        text = _Text()
         try:
             async with asyncio.timeout_at(deadline):
                 stream = await self._open(messages, limit)
             async with stream:
-                text = _Text()
                 while not text.finish:
-                    piece = text.push(await _next(stream, deadline))
-                    if piece:
-                        said = True
+                    if piece := text.push(await _next(stream, deadline)):
                         yield Delta(piece)
                         deadline = _now() + self._stall_timeout_s
                 if text.finish == "length":
                     yield Delta("", cut=True)
-                with suppress(TimeoutError, *self._errors):
-                    while await _next(stream, _now() + TAIL_S) is not None:
-                        pass
+                await self._finish(stream)
         except TimeoutError:
-            raise self._too_slow(said) from None
+            waited_s = self._stall_timeout_s if text.said else self._first_token_timeout_s
+            what = "next" if text.said else "first"
+            raise _Failure("reply_timeout", f"no {what} word within {waited_s:g} s") from None
         except self._errors as error:
-            raise self._failure(error, said) from None
+            log.warning("the language model's endpoint failed: %s", self._reason(error))
+            raise self._failure(error, said=text.said) from None
 
     async def _open(self, messages: list[Message], limit: int) -> AsyncStream[ChatCompletionChunk]:
         lines: Any = [{"role": m.role, "content": m.text} for m in messages]
         return await self._loaded().chat.completions.create(
-            model=self._model, messages=lines, stream=True, extra_body={self._limit: limit}
+            model=self._model, messages=lines, stream=True, extra_body={self._limit_name: limit}
         )
+
+    async def _finish(self, stream: AsyncStream[ChatCompletionChunk]) -> None:
+        """Read what follows the last word; the reply is whole whatever happens here."""
+        deadline = _now() + TAIL_S
+        with suppress(*self._errors):
+            while await _next(stream, deadline) is not None:
+                pass
 
     def _loaded(self) -> AsyncOpenAI:
         if self._client is None:
-            raise _Failure("the language model's client is closed", code="reply_connect")
+            raise _Failure("reply_connect", "its client is not open")
         return self._client
 
-    def _too_slow(self, said: bool) -> _Failure:
-        limit_s = self._stall_timeout_s if said else self._first_token_timeout_s
-        what = "wrote nothing more" if said else "did not begin to reply"
-        return _Failure(f"the language model {what} within {limit_s:g} s", code="reply_timeout")
-
-    def _failure(self, error: Exception, said: bool) -> _Failure:
-        """What an error means for the reply; its own words go to the log."""
+    def _failure(self, error: Exception, *, said: bool) -> _Failure:
         import openai
 
-        log.warning("the language model's endpoint failed: %s", self._reason(error))
         if isinstance(error, openai.APIStatusError):
             return _refusal(error)
-        if isinstance(error, self._broken):
-            # waits of the HTTP client are limited only while it connects
-            return _cut_off() if said else _unreachable()
+        if isinstance(error, self._broken):  # its waits are limited only while it connects
+            return _Failure("reply_cut_off" if said else "reply_connect", retry_after_s=0.0)
         if isinstance(error, ValueError):
-            return _garbled()
-        return _Failure("the language model reported an error", code="reply_refused")
+            return _Failure("reply_garbled")
+        return _Failure("reply_refused", "an error instead of the next word")
 
     def _reason(self, error: Exception) -> str:
         """An error in one line for the log, with the key left out."""
@@ -229,13 +239,13 @@ class _Failure(ReplyError):
 
     def __init__(
         self,
-        message: str,
-        *,
         code: str,
+        detail: str = "",
+        *,
         retry_after_s: float | None = None,
         too_long: bool = False,
     ) -> None:
-        super().__init__(message, code=code)
+        super().__init__(FAILURES[code] + (f": {detail}" if detail else ""), code=code)
         self.retry_after_s = retry_after_s
         self.too_long = too_long
 
@@ -250,7 +260,7 @@ class _Tries:
     shortened: bool = False
 
     def pause_s(self, failure: _Failure) -> float | None:
-        """How long to wait before asking again, with the messages as they are then; None: don't."""
+        """How long to wait before asking again with `messages`; None: give up."""
         if failure.too_long and not self.shortened:
             self.shortened = True
             before, self.messages = self.messages, _newer_half(self.messages)
@@ -263,12 +273,13 @@ class _Tries:
 
 
 class _Text:
-    """Chunks -> what can be spoken of them, until `finish` is set."""
+    """Chunks in, what can be spoken of them out, until `finish` is set."""
 
     def __init__(self) -> None:
         self.finish: str | None = None
+        self.said = False
+        self._begun = self._thought = False
         self._thoughts = _Thoughts()
-        self._begun = self._said = self._thought = False
 
     def push(self, chunk: Any) -> str:
         """The next text, perhaps none.
@@ -277,19 +288,15 @@ class _Text:
             _Failure: the chunk cannot be read, or is None: the stream ended too early.
         """
         if chunk is None:
-            raise _cut_off() if self._begun else _garbled()
-        text = self._read(chunk)
-        text = self._thoughts.push(text)
+            raise _Failure("reply_cut_off" if self._begun else "reply_garbled")
+        text = self._thoughts.push(self._read(chunk))
         if self.finish:
             text += self._thoughts.flush()
-        if not self._said:
+        if not self.said:
             text = text.lstrip()
-        self._said = self._said or bool(text)
-        if self.finish == "length" and not self._said and (self._thought or self._thoughts.any):
-            raise _Failure(
-                "the language model thought up to the length limit and said nothing",
-                code="reply_cut_off",
-            )
+        self.said = self.said or bool(text)
+        if self.finish == "length" and not self.said and (self._thought or self._thoughts.found):
+            raise _Failure("reply_cut_off", "all of it was thinking")
         return text
 
     def _read(self, chunk: Any) -> str:
@@ -301,46 +308,40 @@ class _Text:
             text = (choice.delta and choice.delta.content) or ""
             self.finish = choice.finish_reason
         except (AttributeError, LookupError, TypeError):
-            raise _garbled() from None
+            raise _Failure("reply_garbled") from None
         if not isinstance(text, str):
-            raise _garbled()
+            raise _Failure("reply_garbled")
         self._begun = True
         self._thought = self._thought or bool(getattr(choice.delta, "reasoning_content", None))
         return text
 
 
 class _Thoughts:
-    """Takes `<think>…</think>` out of a text that comes in pieces, which may break off in a tag."""
+    """Takes `<think>…</think>` out of a text whose pieces may break off within a tag."""
 
     def __init__(self) -> None:
-        self.any = False
+        self.found = False
         self._inside = False
         self._held = ""
 
-    def push(self, text: str) -> str:
-        self._held += text
-        spoken = ""
-        while self._tag in self._held:
-            before, _, self._held = self._held.partition(self._tag)
+    def push(self, piece: str) -> str:
+        text, spoken = self._held + piece, ""
+        while self._tag in text:
+            before, _, text = text.partition(self._tag)
             spoken += "" if self._inside else before
-            self._inside, self.any = not self._inside, True
-        begun = next((n for n in range(len(self._tag), 0, -1) if self._ends_with_part(n)), 0)
-        ready, self._held = (
-            self._held[: len(self._held) - begun],
-            self._held[-begun or sys.maxsize :],
-        )
+            self._inside, self.found = not self._inside, True
+        tag = self._tag
+        begun = next((n for n in range(len(tag) - 1, 0, -1) if text.endswith(tag[:n])), 0)
+        ready, self._held = text[: len(text) - begun], text[len(text) - begun :]
         return spoken + ("" if self._inside else ready)
 
     def flush(self) -> str:
-        """What was held back at the end: it was no tag after all."""
+        """What was held back, at the end: it was no tag after all."""
         return "" if self._inside else self._held
 
     @property
     def _tag(self) -> str:
         return "</think>" if self._inside else "<think>"
-
-    def _ends_with_part(self, chars: int) -> bool:
-        return self._held.endswith(self._tag[:chars])
 
 
 async def _next(stream: AsyncStream[ChatCompletionChunk], deadline: float) -> Any:
@@ -356,11 +357,10 @@ def _now() -> float:
 def _refusal(error: APIStatusError) -> _Failure:
     status = error.status_code
     if status == 400 and TOO_LONG.search(error.message):
-        message = "the prompt is longer than the language model's context"
-        return _Failure(message, code="reply_refused", too_long=True)
+        return _Failure("reply_refused", "the prompt is too long for it", too_long=True)
     return _Failure(
-        f"the language model refused with status {status}",
-        code="reply_rate_limited" if status == 429 else "reply_refused",
+        "reply_rate_limited" if status == 429 else "reply_refused",
+        f"status {status}",
         retry_after_s=_retry_after_s(error.response.headers) if status in RETRIED else None,
     )
 
@@ -375,20 +375,6 @@ def _retry_after_s(headers: Any) -> float:
         return MAX_RETRY_PAUSE_S  # a date
 
 
-def _unreachable() -> _Failure:
-    message = "the language model cannot be reached"
-    return _Failure(message, code="reply_connect", retry_after_s=0.0)
-
-
-def _garbled() -> _Failure:
-    return _Failure("the language model's answer cannot be read", code="reply_garbled")
-
-
-def _cut_off() -> _Failure:
-    message = "the language model's answer ended before its reply did"
-    return _Failure(message, code="reply_cut_off")
-
-
 def _newer_half(messages: list[Message]) -> list[Message]:
     """The instructions and the newer half of the rest, at least its last message."""
     head = [m for m in messages[:1] if m.role == "system"]
@@ -396,22 +382,6 @@ def _newer_half(messages: list[Message]) -> list[Message]:
     return head + rest[min(len(rest) - 1, (len(rest) + 1) // 2) :]
 
 
-def _checked_host(base_url: str) -> str:
-    """The host of an address that requests can be sent to."""
-    try:
-        parts = urlsplit(base_url)
-        usable = parts.scheme in ("http", "https") and (parts.port is None or parts.port > 0)
-    except ValueError:
-        usable = False
-    if not (usable and parts.hostname):
-        raise SettingsError(
-            "the address of the language model's endpoint is not one like "
-            f"https://host/v1: '{base_url}'"
-        )
-    return parts.hostname
-
-
-def _transport_errors() -> tuple[type[Exception], ...]:
-    """Errors that `openai` lets through from the HTTP library it has loaded, httpx or httpx2."""
-    loaded = [sys.modules[name] for name in ("httpx", "httpx2") if name in sys.modules]
-    return tuple(module.HTTPError for module in loaded)
+def _transport_errors() -> list[type[Exception]]:
+    """What `openai` lets through from the HTTP library it has loaded, httpx or httpx2."""
+    return [sys.modules[name].HTTPError for name in ("httpx", "httpx2") if name in sys.modules]
