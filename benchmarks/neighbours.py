@@ -20,7 +20,7 @@ from typing import Any
 
 from benchmarks.caller import call
 from benchmarks.clips import Clip, add_clips_option, in_seeded_order, load_clips
-from benchmarks.latency import answered, converse
+from benchmarks.latency import answered, converse, stage_spreads
 from benchmarks.report import Cell, emit, machine, ratio, spread, table
 from benchmarks.server import ROOT, Server, add_server_options, server_for
 from benchmarks.troublemakers import TROUBLEMAKERS
@@ -111,6 +111,10 @@ def facts(comparison: Comparison) -> dict[str, object]:
         "alone_ms": comparison.felt_ms("alone"),
         "beside_ms": comparison.felt_ms("beside"),
         "ratio": comparison.ratio,
+        "stage_medians_ms": {
+            how: {stage: each["median"] for stage, each in stage_spreads(turns).items()}
+            for how, turns in comparison.turns.items()
+        },
         "not_answered": [turn.outcome for turn in every if turn.outcome != "answered"],
         "trouble": comparison.counts,
         "silent_turn_ended_after_ms": spread(comparison.ended_after_ms),

@@ -106,5 +106,5 @@ def server_url(models: dict[str, Path]) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def echo_url(models: dict[str, Path]) -> Iterator[str]:
-    """A real server that says back what it heard."""
-    yield from run_server("--replier", "echo")
+    """A real server that says back what it heard, for callers who do not play it in real time."""
+    yield from run_server("--replier", "echo", "--pacing", "off")
