@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
@@ -50,10 +51,6 @@ def _run(settings: Settings) -> int:
         return uvloop.run(_serve(settings))
     except (BanterError, bootstrap.BootstrapError) as error:
         return _say(1, str(error))
-    except OSError as error:
-        return _say(
-            1, f"cannot listen on {settings.host}:{settings.port}: {error.strerror or error}"
-        )
 
 
 async def _serve(settings: Settings) -> int:
@@ -61,7 +58,8 @@ async def _serve(settings: Settings) -> int:
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopping.set)
+        with contextlib.suppress(NotImplementedError):  # Windows: Ctrl-C raises there
+            loop.add_signal_handler(number, stopping.set)
     starting = asyncio.create_task(_start(settings))
     stopped = asyncio.create_task(stopping.wait())
     await asyncio.wait({starting, stopped}, return_when=asyncio.FIRST_COMPLETED)
@@ -106,10 +104,12 @@ async def _start(settings: Settings) -> tuple[web.AppRunner, Runtime]:
     await runner.setup()
     try:
         await web.TCPSite(runner, settings.host, settings.port).start()
-    except OSError:
+    except OSError as error:
         await runner.cleanup()
         await runtime.close()
-        raise
+        raise BanterError(
+            f"cannot listen on {settings.host}:{settings.port}: {error.strerror or error}"
+        ) from None
     log.info(
         "models found in %.2f s, ready after %.2f s", ready - begun, time.perf_counter() - begun
     )

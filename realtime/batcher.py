@@ -115,12 +115,10 @@ class Batcher(Generic[Job, Result]):
             while (batch := self._next_batch()) or not self._closing:
                 if batch:
                     self._deliver(batch, self._results(batch))
-        except BaseException as error:  # the thread is lost; its waiters and the queue must not be
+        except BaseException:  # the thread is lost; its waiters and the queue must not be
             log.exception("the %s worker died and is replaced", self.stage)
             self._metrics.count(f"{self.stage}.worker_died")
-            self._deliver(
-                batch, [StageError(f"the {self.stage} worker died: {error!r}")] * len(batch)
-            )
+            self._deliver(batch, [StageError(f"the {self.stage} worker died")] * len(batch))
             if self._loop and not self._closing:
                 self._loop.call_soon_threadsafe(self.start)
 

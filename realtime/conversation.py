@@ -54,7 +54,9 @@ class Conversation:
         """
         if item.id in self._items:
             raise ProtocolError(
-                f"an item with id '{item.id}' exists already", code="item_exists", param="item.id"
+                f"an item with id '{item.id}' exists already",
+                code="item_create_duplicate_item_id",
+                param="item.id",
             )
         if after is None:
             before = next(reversed(self._items), None)
@@ -71,7 +73,12 @@ class Conversation:
         at = 0 if after == "root" else [i.id for i in order].index(after) + 1
         order.insert(at, item)
         self._items = {i.id: i for i in order}
+        self._forget_oldest()
         return None if after == "root" else after
+
+    def copy(self) -> Conversation:
+        """The same items now; what is added to the copy is not added here."""
+        return Conversation(self.id, dict(self._items))
 
     def get(self, item_id: str) -> AnyItem:
         """The item with this id.
@@ -108,7 +115,7 @@ class Conversation:
         """
         item = self._items.get(item_id)
         if isinstance(item, Item) and item.content == "output_audio":
-            item.cut(ms_to_samples(heard_ms, item.rate_hz))
+            item.cut(min(ms_to_samples(heard_ms, item.rate_hz), item.audio_samples))
 
     def prompt(self, instructions: str, *, budget_tokens: int) -> list[Message]:
         """Instructions, then the newest items that have text and fit in `budget_tokens`.

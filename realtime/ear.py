@@ -14,6 +14,7 @@ silence at once.
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import Hashable
 from dataclasses import dataclass, field
@@ -46,6 +47,9 @@ PREROLL_SAMPLES = 15 * WINDOW_SAMPLES
 GATE_SHUTS_SAMPLES = ms_to_samples(300, EAR_RATE_HZ)
 MAX_LOG_SAMPLES = 15 * 60 * EAR_RATE_HZ
 """Audio kept while no turn is committed; older audio is dropped and counted."""
+
+RELISTEN_SAMPLES = 30 * EAR_RATE_HZ
+"""Kept audio that is heard again when turn detection is turned on."""
 
 TAIL_SAMPLES = ms_to_samples(200, EAR_RATE_HZ)
 """Audio after the last speech that the recogniser still gets."""
@@ -96,14 +100,14 @@ class Ear:
     @property
     def buffered_ms(self) -> int:
         """Audio that a commit would take now."""
-        lag = self._resampler.lag_samples
-        return samples_to_ms(len(self._log) + lag, EAR_RATE_HZ)
+        kept = self._log.end - max(self._log.start, self._commit_from())
+        return samples_to_ms(kept + self._resampler.lag_samples, EAR_RATE_HZ)
 
     def configure(self, detection: TurnDetection | None, wire: Format) -> None:
         """Take new turn settings and a new input format; nothing that was heard is lost.
 
-        Without turn detection all audio is kept for a commit; when it is turned on again, what was
-        kept is listened to with what comes next.
+        Without turn detection all audio is kept for a commit; when it is turned on again, the last
+        `RELISTEN_SAMPLES` of what was kept are listened to with what comes next.
         """
         if wire != self._format:
             self._log.append(self._resampler.flush())
@@ -113,9 +117,11 @@ class Ear:
             self._slicer.flush()
             self._pending.clear()
             self._gate = None
-            self.turns.position = self._listened = self._log.start
+            start = max(self._log.start, self._log.end - RELISTEN_SAMPLES)
+            self.turns.position = self._listened = start
             self.turns.reset()
         if self._detection is not None and detection is None:
+            self._log.forget(self.turns.keep_from)
             self.turns.reset()
         self._detection = detection
         if detection is not None:
@@ -143,7 +149,14 @@ class Ear:
             self._listened = end
             await self._read_windows()
             events += self._resolve()
+            if self._listened < self._log.end:
+                await asyncio.sleep(0)
         return events
+
+    def skip(self) -> None:
+        """The detector failed: frames that wait for it are silence, and the gate opens anew."""
+        self._gate = None
+        self._pending = deque((end, False) for end, _ in self._pending)
 
     async def supply_silence(self, ms: int) -> list[TurnEvent]:
         """Stand in for a client that stopped sending; times told to clients do not move."""
@@ -159,14 +172,17 @@ class Ear:
     def commit(self) -> Int16:
         """All audio since the last commit or turn, to its last sample; the log is empty then."""
         self._log.append(self._resampler.flush())
-        start = self.turns.keep_from if self._detection is not None else self._log.start
-        audio = self._log.read(start, self._log.end)
+        audio = self._log.read(self._commit_from(), self._log.end)
         self._restart()
         return audio
 
+    def _commit_from(self) -> int:
+        """Where uncommitted audio begins: with a turn in progress, or just before now."""
+        return self._log.start if self._detection is None else self.turns.keep_from
+
     def clear(self) -> None:
         """Forget what was heard since the last commit, and any turn in progress."""
-        self._open_format()
+        self._log.append(self._resampler.flush())
         self._restart()
 
     def client_ms(self, position: int) -> int:
@@ -206,10 +222,9 @@ class Ear:
             return
         end = gate.read_to + count * WINDOW_SAMPLES
         windows = list(self._log.read(gate.read_to, end).reshape(count, WINDOW_SAMPLES))
+        found = await self._detector.probabilities(gate.state, windows, owner=self._owner)
         gate.read_to = end
-        gate.probabilities.extend(
-            await self._detector.probabilities(gate.state, windows, owner=self._owner)
-        )
+        gate.probabilities.extend(found)
 
     def _resolve(self) -> list[TurnEvent]:
         """Frames whose answer is known by now, in order, through the turn detector."""

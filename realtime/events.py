@@ -112,6 +112,9 @@ CLIENT_EVENTS: dict[str, type[ClientEvent]] = {
         OutputAudioClear,
     )
 }
+MAX_TEXT_CHARS = 256 * 1024
+"""Bounds what a client can have stored and sent back; no frame of ours may pass 1 MiB."""
+
 _DECODERS = {name: msgspec.json.Decoder(cls) for name, cls in CLIENT_EVENTS.items()}
 
 
@@ -132,6 +135,12 @@ def decode(message: str) -> ClientEvent:
             `event_id` attribute carries the client's id of the message, where one could be read.
     """
     client_id: str | None = None
+    if len(message) > MAX_TEXT_CHARS and "input_audio_buffer.append" not in message[:300]:
+        raise ProtocolError(
+            f"the message has {len(message)} characters; only audio may be longer than "
+            f"{MAX_TEXT_CHARS}",
+            code="message_too_large",
+        )
     try:
         head = _HEAD.decode(message)
         client_id = head.event_id

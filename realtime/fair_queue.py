@@ -2,7 +2,8 @@
 
 Each owner (a session) has its own line. Jobs leave round-robin over owners, and of one owner in the
 order in which they came; a lower `rank` leaves before a higher one over all owners. When the bound
-is reached, `push` refuses; nothing is ever dropped to make room.
+is reached, `push` refuses those who have something waiting already; nothing is ever dropped to make
+room. So one owner cannot lock the others out, and the bound is passed by one job an owner at most.
 """
 
 from __future__ import annotations
@@ -36,13 +37,17 @@ class FairQueue(Generic[Job]):
         return sum(len(line) for lines in self._ranks.values() for line in lines.values())
 
     def push(self, job: Job, *, owner: Hashable, cost: float = 1.0, rank: int = 0) -> bool:
-        """Add a job; False where the bound would be passed. An empty queue takes any one job."""
-        if self.cost and self.cost + cost > self.max_cost:
+        """Add a job; False where the bound would be passed and this owner has a job waiting."""
+        if self.cost + cost > self.max_cost and self.waits(owner):
             return False
         lines = self._ranks.setdefault(rank, {})
         lines.setdefault(owner, deque()).append(Waiting(job, owner, cost))
         self.cost += cost
         return True
+
+    def waits(self, owner: Hashable) -> bool:
+        """True if a job of this owner is in the queue."""
+        return any(owner in lines for lines in self._ranks.values())
 
     def pop(self) -> Job | None:
         """The next job, or None. Its owner goes to the end of the round."""

@@ -20,8 +20,8 @@ class Piece:
 
     text: str
     start: int = 0
-    samples: int = 0
-    """From the first sample to the last audible one; zero while nothing of it is made."""
+    samples: int | None = None
+    """From the first sample to the last audible one; None while nothing of it is made."""
 
 
 @dataclass
@@ -47,15 +47,15 @@ class Item:
         return piece
 
     def cut(self, heard_samples: int) -> None:
-        """Keep the words that were heard when this much was played: whole pieces, and of the piece
-        that was cut a share of its characters, down to a word's end. All pieces stay known, so a
-        later and
-        better report may also say more."""
-        self.text = "".join(p.text for p in self.pieces) if self.pieces else self.text
+        """Keep the words that were heard when this much was played.
+
+        Whole pieces, and of the piece that was cut a share of its characters, down to a word's end.
+        All pieces stay known, so a later and better report may also say more.
+        """
         heard = ""
         for piece in self.pieces:
             played = heard_samples - piece.start
-            if not piece.samples or played <= 0:
+            if piece.samples is None or played <= 0:
                 break
             if played < piece.samples:
                 share = played / piece.samples

@@ -62,11 +62,14 @@ class Outbox:
         event.event_id = new_id("event")
         self._push(event)
 
-    async def put_audio(self, chunk: AudioChunk) -> None:
-        """Queue audio; waits while too much is waiting already."""
+    async def room(self) -> None:
+        """Wait while too much audio is waiting already."""
         while self._audio_s >= MAX_AUDIO_S and not self._closed:
             self._room.clear()
             await self._room.wait()
+
+    def put_audio(self, chunk: AudioChunk) -> None:
+        """Queue audio; ask for `room` first."""
         self._audio_s += chunk.seconds
         self._push(chunk)
 

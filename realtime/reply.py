@@ -83,17 +83,18 @@ async def _write(
     *,
     spoken: bool,
 ) -> bool:
-    """The model's text into pieces; each is told to the client as it goes to the voice."""
+    """The model's text into pieces; each is told to the client as it is queued for the voice."""
+    if not spoken:
+        return await _write_text(response, text)
     cutter = SentenceCutter()
     cut = said = False
 
     async def say(written: str) -> None:
         nonlocal said
-        if words := speakable(written) if spoken else written:
+        if words := speakable(written):
             piece = response.say(f" {words}" if said else words)
             said = True
-            if spoken:
-                await pieces.put(_Spoken(piece, words))
+            await pieces.put(_Spoken(piece, words))
 
     async with aclosing(text) as deltas:  # type: ignore[type-var]
         async for delta in deltas:
@@ -102,10 +103,20 @@ async def _write(
                 await say(written)
     for written in cutter.flush():
         # a sentence that the length limit broke off is worse than none, if something was said
-        if not (cut and said and spoken):
+        if not (cut and said):
             await say(written)
-    if spoken:
-        await pieces.put(None)
+    await pieces.put(None)
+    return cut
+
+
+async def _write_text(response: Response, text: AsyncIterable[Delta]) -> bool:
+    """A reply that is read, as the model writes it."""
+    cut = False
+    async with aclosing(text) as deltas:  # type: ignore[type-var]
+        async for delta in deltas:
+            cut = cut or delta.cut
+            if delta.text:
+                response.say(delta.text)
     return cut
 
 

@@ -1,7 +1,8 @@
 """What each client event asks for, as calls on the session and its conversation.
 
 One method an event. Something that cannot be done raises `ProtocolError`, which the socket answers
-with an `error` event; nothing was changed then.
+with with an `error` event. Nothing was changed then, but for an append that turns out broken
+half-way: its whole part was heard.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from realtime import events
-from realtime.audio import base64_slices
+from realtime.audio import base64_slices, byte_slices
 from realtime.errors import ProtocolError
 from realtime.ids import new_id
 from realtime.items import AnyItem, FunctionCall, FunctionResult, Item
@@ -47,16 +48,20 @@ class Requests:
         """
         await self._handlers[type(event)](event)
 
+    async def hear(self, data: bytes) -> None:
+        """A binary message: raw audio in the session's input format.
+
+        Raises:
+            ProtocolError: it is too large.
+        """
+        _bounded(len(data))
+        await self._session.hear(byte_slices(data, self._session.slice_bytes))
+
     async def _update(self, event: events.SessionUpdate) -> None:
         self._session.configure(event.session)
 
     async def _append(self, event: events.AudioAppend) -> None:
-        if len(event.audio) * 3 // 4 > MAX_APPEND_BYTES:
-            raise ProtocolError(
-                "'audio' holds more than 15 MiB; send it in several appends",
-                code="audio_too_large",
-                param="audio",
-            )
+        _bounded(len(event.audio) * 3 // 4)
         await self._session.hear(base64_slices(event.audio, self._session.slice_bytes))
 
     async def _commit(self, event: events.AudioCommit) -> None:
@@ -97,6 +102,15 @@ class Requests:
 
     async def _ignore(self, event: events.OutputAudioClear) -> None:
         """Meant for WebRTC; a WebSocket client clears its own playback."""
+
+
+def _bounded(size: int) -> None:
+    if size > MAX_APPEND_BYTES:
+        raise ProtocolError(
+            "'audio' holds more than 15 MiB; send it in several appends",
+            code="audio_too_large",
+            param="audio",
+        )
 
 
 def new_item(body: events.ItemBody) -> AnyItem:

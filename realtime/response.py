@@ -1,8 +1,8 @@
-"""One response as the client sees it: its events, in the recorded order, whatever becomes of it.
+"""One response as the client sees it: its events in the recorded order, its audio, its playback.
 
-`open` to `close` is one response: every `response.created` gets exactly one `response.done`, and no
-event of a response follows its `done`. Holds the ids and the words; makes no sound and waits for
-nothing.
+`open` to `close` is one response: every `response.created` gets exactly one `response.done`.
+Whoever is still making it when it is closed may go on saying and sending: nothing of that leaves
+any more.
 """
 
 from __future__ import annotations
@@ -66,9 +66,13 @@ class Response:
         metadata: dict[str, Any] | None,
         wire: Format,
         binary: bool,
+        answers: bool,
+        in_history: bool,
     ) -> None:
         self.id = new_id("resp")
         self.number = number
+        self.answers = answers
+        """True where a turn asked for it, false where the client or the server did."""
         self.usage = Usage()
         self.done = False
         self._outbox = outbox
@@ -78,6 +82,7 @@ class Response:
         self._max_output_tokens = max_output_tokens
         self._metadata = metadata
         self._binary = binary
+        self._in_history = in_history
         self.playout = Playout(wire.rate_hz)
         self._format = wire
         self._resampler = Resampler(VOICE_RATE_HZ, wire.rate_hz)
@@ -102,12 +107,15 @@ class Response:
         self._opened = True
         put = self._outbox.put
         put(events.OutputItemAdded(response_id=self.id, output_index=0, item=self.item.wire()))
-        before = self._conversation.add(self.item)
-        put(events.ItemAdded(previous_item_id=before, item=self.item.wire()))
+        if self._in_history:
+            before = self._conversation.add(self.item)
+            put(events.ItemAdded(previous_item_id=before, item=self.item.wire()))
         put(events.ContentPartAdded(**self._place(), part=self._part("")))
 
     def say(self, text: str) -> Piece:
         """The next words. Their concatenation is the item's transcript."""
+        if self.done:
+            return Piece(text)
         piece = self.item.say(text)
         self.usage.output_text += len(text) // 4 + 1
         delta = events.TranscriptDelta if self._spoken else events.TextDelta
@@ -124,6 +132,9 @@ class Response:
 
     async def send(self, audio: Int16, now_s: float) -> None:
         """The next audio, at the wire's rate; waits where the client reads too slowly."""
+        await self._outbox.room()
+        if self.done:
+            return
         item, rate = self.item, self.item.rate_hz
         chunk = AudioChunk(
             self.id,
@@ -137,7 +148,12 @@ class Response:
         item.audio_samples += len(audio)
         self.usage.audio_ms = samples_to_ms(item.audio_samples, rate)
         self.playout.add(len(audio), now_s)
-        await self._outbox.put_audio(chunk)
+        self._outbox.put_audio(chunk)
+
+    @property
+    def unheard(self) -> bool:
+        """Nothing of it reached anybody; to be asked after `hush`."""
+        return not self.item.text
 
     def hush(self, now_s: float | None) -> None:
         """The client stops playing: the item keeps what can have been heard by now.
@@ -154,6 +170,8 @@ class Response:
         if self.done:
             return
         self.done = True
+        if status == "failed" and self._spoken:
+            self.item.cut(self.item.audio_samples)
         self.item.status = "completed" if status == "completed" else "incomplete"
         if self._opened:
             self._close_item()
@@ -169,8 +187,9 @@ class Response:
         else:
             put(events.TextDone(**place, text=text))
         put(events.ContentPartDone(**place, part=self._part(text)))
-        before = self._conversation.before(self.item.id)
-        put(events.ItemDone(previous_item_id=before, item=self.item.wire()))
+        if self._in_history:
+            before = self._conversation.before(self.item.id)
+            put(events.ItemDone(previous_item_id=before, item=self.item.wire()))
         put(events.OutputItemDone(response_id=self.id, output_index=0, item=self.item.wire()))
 
     def count_prompt(self, prompt: list[Any]) -> None:
@@ -197,7 +216,7 @@ class Response:
             "status": status,
             "status_details": {"type": status, **details} if details else None,
             "output": [self.item.wire()] if over and self._opened else [],
-            "conversation_id": self._conversation.id,
+            "conversation_id": self._conversation.id if self._in_history else None,
             "output_modalities": ["audio"] if self._spoken else ["text"],
             "max_output_tokens": self._max_output_tokens,
             "audio": {

@@ -17,11 +17,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Coroutine, Iterable
+from collections.abc import Awaitable, Coroutine, Iterable
 from typing import Any
 
 from realtime import events
-from realtime.audio import EAR_RATE_HZ, SLICE_MS, Int16
+from realtime.audio import SLICE_MS, Int16
 from realtime.conversation import Conversation
 from realtime.ear import Ear
 from realtime.engines import Engines, Utterance
@@ -40,9 +40,6 @@ log = logging.getLogger("banter.session")
 MIN_COMMIT_MS = 100
 QUIET_GRACE_MS = 300
 """Beyond `silence_duration_ms` without any audio, a turn in progress is given silence."""
-
-DROPPED_TOLD_SAMPLES = 10 * EAR_RATE_HZ
-"""Lost audio is told to the client when it begins, and then after this much more."""
 
 SESSION_HOURS = 1
 """Told as `expires_at`; nothing ends a session at that time."""
@@ -71,7 +68,8 @@ class Session:
         self._manners = manners
         self._ear = Ear(engines.detector, owner=self.id)
         self._ear.configure(config.audio.input.turn_detection, config.input_format)
-        self._dropped_told = -DROPPED_TOLD_SAMPLES
+        self._heard_s = 0.0
+        self._dropped = 0
         self._item_id = new_id("item")
         self._turn_start = 0
         self._speaking = False
@@ -104,7 +102,10 @@ class Session:
         for task in (*self._hearing, self._idle):
             if task:
                 task.cancel()
-        await self._tasks.__aexit__(*exc)
+        try:
+            await self._tasks.__aexit__(*exc)
+        except BaseExceptionGroup as group:
+            raise group.exceptions[0] from group
 
     @property
     def quiet_after_s(self) -> float | None:
@@ -112,7 +113,8 @@ class Session:
         detection = self.config.audio.input.turn_detection
         if detection is None or self._ear.turns.idle:
             return None
-        return (detection.turn_settings().silence_duration_ms + QUIET_GRACE_MS) / 1000
+        limit_s = (detection.turn_settings().silence_duration_ms + QUIET_GRACE_MS) / 1000
+        return max(0.0, self._heard_s + limit_s - asyncio.get_running_loop().time())
 
     @property
     def slice_bytes(self) -> int:
@@ -128,7 +130,8 @@ class Session:
         Slices are at most `SLICE_MS` long; other sessions get their turn between two of them.
         """
         for piece in slices:
-            await self._turns(await self._ear.hear(piece))
+            self._heard_s = asyncio.get_running_loop().time()
+            await self._attend(self._ear.hear(piece))
             self._tell_dropped()
             await asyncio.sleep(0)
 
@@ -138,27 +141,36 @@ class Session:
         for _ in range(100):
             if self._ear.turns.idle:
                 return
-            await self._turns(await self._ear.supply_silence(SLICE_MS))
+            await self._attend(self._ear.supply_silence(SLICE_MS))
 
     def _tell_dropped(self) -> None:
-        """Audio that nobody commits is lost in the end, but never silently."""
-        dropped = self._ear.dropped_samples
-        if not dropped or dropped - self._dropped_told < DROPPED_TOLD_SAMPLES:
-            return
-        self._metrics.count("audio.dropped_samples", dropped - max(0, self._dropped_told))
-        self._dropped_told = dropped
-        self._outbox.put(
-            events.Error(
-                error=events.ErrorBody(
-                    type="invalid_request_error",
-                    code="input_audio_buffer_full",
-                    message=f"the oldest {dropped // EAR_RATE_HZ} s of audio were dropped: "
-                    "commit or clear the input audio buffer",
-                )
-            )
+        """Audio that nobody commits is lost in the end: counted always, and told when it begins."""
+        dropped, self._dropped = (
+            self._ear.dropped_samples - self._dropped,
+            self._ear.dropped_samples,
         )
+        if not dropped:
+            return
+        self._metrics.count("audio.dropped_samples", dropped)
+        if dropped == self._dropped:
+            message = "the input audio buffer is full and its oldest audio is being dropped: "
+            body = events.ErrorBody(
+                type="invalid_request_error",
+                code="input_audio_buffer_full",
+                message=f"{message}commit or clear it",
+            )
+            self._outbox.put(events.Error(error=body))
 
-    async def _turns(self, found: list[TurnEvent]) -> None:
+    async def _attend(self, hearing: Awaitable[list[TurnEvent]]) -> None:
+        """Act on the turn events in some audio; a detector that fails costs that audio alone."""
+        try:
+            found = await hearing
+        except StageError as error:
+            self._metrics.count("hearing.failed")
+            log.warning("session %s: hearing failed: %s", self.id, error)
+            self._ear.skip()
+            self._server_error(error)
+            return
         for event in found:
             if isinstance(event, SpeechStarted):
                 self._start(event)
@@ -176,8 +188,8 @@ class Session:
         if event.continues:
             return
         detection = self.config.audio.input.turn_detection
-        if detection is None or detection.interrupt_response:
-            self._interrupt("turn_detected")
+        if detection and detection.interrupt_response:
+            self._interrupt()
         self._speaker.prepare(self.config)
 
     def _stop(self, event: SpeechStopped) -> None:
@@ -185,7 +197,7 @@ class Session:
         end_ms = self._ear.client_ms(event.end)
         self._outbox.put(events.SpeechStopped(audio_end_ms=end_ms, item_id=self._item_id))
         detection = self.config.audio.input.turn_detection
-        answer = detection is not None and detection.create_response and not event.split
+        answer = detection is not None and detection.create_response
         self._commit(self._ear.turn_audio(event, self._turn_start), answer=answer)
         self._metrics.count("turns")
 
@@ -217,6 +229,7 @@ class Session:
             heard = await self._engines.transcriber.transcribe(utterance, owner=self.id)
         except StageError as error:
             self._transcription_failed(item, error)
+            self._answer()
             return
         self._metrics.observe("turn.transcript_ms", (time.perf_counter() - begun) * 1e3)
         item.text = heard.text
@@ -244,7 +257,11 @@ class Session:
                 events.TranscriptionFailed(item_id=item.id, content_index=0, error=body)
             )
         else:
-            self._outbox.put(events.Error(error=events.ErrorBody(**body)))
+            self._server_error(error)
+
+    def _server_error(self, error: StageError) -> None:
+        body = events.ErrorBody(type="server_error", code=error.code, message=str(error))
+        self._outbox.put(events.Error(error=body))
 
     # --- respond --------------------------------------------------------------------------------
 
@@ -253,16 +270,18 @@ class Session:
         being transcribed: each of these calls again when it ends."""
         others = {t for t in self._hearing if not t.done()} - {asyncio.current_task()}
         if self._unanswered and not (self._speaking or others or self._speaker.active):
-            self._respond(events.ResponseBody())
+            self._respond(events.ResponseBody(), answers=True)
 
-    def _respond(self, body: events.ResponseBody, *, saying: str = "") -> None:
+    def _respond(
+        self, body: events.ResponseBody, *, saying: str = "", answers: bool = False
+    ) -> None:
+        self._speaker.respond(self.config, body, saying=saying, answers=answers)
         self._stop_idling()
-        self._speaker.respond(self.config, body, saying=saying)
-        self._unanswered = False
 
-    def _interrupt(self, reason: str) -> None:
-        if self._speaker.interrupt(reason) and reason == "turn_detected":
-            self._unanswered = True  # not a sound of the answer was heard: the question is open
+    def _interrupt(self) -> None:
+        stopped = self._speaker.interrupt("turn_detected")
+        if stopped and stopped.answers and stopped.unheard:
+            self._unanswered = True  # not a word of the answer was heard: the question is open
 
     def _finished(self, response: Response) -> None:
         self._answer()
@@ -270,9 +289,10 @@ class Session:
             self._start_idling(response)
 
     async def _heard_all(self) -> None:
-        """Wait for the words of everything committed so far."""
+        """Wait for the words of all that was committed; the reply that follows answers them."""
         while self._hearing:
             await asyncio.wait(self._hearing)
+        self._unanswered = False
 
     # --- nobody says anything -------------------------------------------------------------------
 
@@ -298,7 +318,8 @@ class Session:
                 audio_start_ms=start_ms, audio_end_ms=end_ms, item_id=self._item_id
             )
         )
-        self._add_user_item()
+        item = self._add_user_item()
+        item.text = ""
         self._respond(events.ResponseBody())
 
     # --- what a client may ask for in so many words ---------------------------------------------
@@ -311,9 +332,11 @@ class Session:
         """
         self.config = self.config.updated(patch)
         self._ear.configure(self.config.audio.input.turn_detection, self.config.input_format)
-        if not self._ear.turns.in_turn:
-            self._speaking = False
+        if self._speaking and not self._ear.turns.in_turn:
+            self._end_speech()
+        self._stop_idling()
         self._outbox.put(events.SessionUpdated(session=self._wire()))
+        self._answer()
 
     def commit(self) -> None:
         """Make an item of what was heard since the last one; starts no response.
@@ -328,16 +351,22 @@ class Session:
                 code="input_audio_buffer_commit_empty",
             )
         if self._speaking:
-            end_ms = self._ear.client_ms(self._ear.turns.position)
-            self._outbox.put(events.SpeechStopped(audio_end_ms=end_ms, item_id=self._item_id))
-            self._speaking = False
+            self._end_speech()
         self._commit(self._ear.commit(), answer=False)
+
+    def _end_speech(self) -> None:
+        """A turn in progress ends because the client says so."""
+        end_ms = self._ear.client_ms(self._ear.turns.position)
+        self._outbox.put(events.SpeechStopped(audio_end_ms=end_ms, item_id=self._item_id))
+        self._speaking = False
 
     def clear(self) -> None:
         """Forget what was heard and not committed, and a turn in progress with it."""
         self._ear.clear()
         self._speaking = False
+        self._item_id = new_id("item")
         self._outbox.put(events.AudioCleared())
+        self._answer()
 
     def respond(self, body: events.ResponseBody) -> None:
         """Start a response now; it waits for the words of what was committed before.
@@ -347,7 +376,7 @@ class Session:
         """
         if active := self._speaker.active:
             raise ProtocolError(
-                f"conversation already has an active response in progress: {active.id}",
+                f"Conversation already has an active response in progress: {active.id}",
                 code="conversation_already_has_active_response",
             )
         self._respond(body)
@@ -368,7 +397,8 @@ class Session:
             raise ProtocolError(
                 "Cancellation failed: no active response found", code="response_cancel_not_active"
             )
-        self._interrupt("client_cancelled")
+        self._speaker.interrupt("client_cancelled")
+        self._answer()
 
     def _own(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         return self._tasks.create_task(work)

@@ -129,7 +129,7 @@ class SessionConfig(Struct):
     def output_format(self) -> Format:
         return self.audio.output.format.on_wire()
 
-    def updated(self, patch: dict[str, Any]) -> SessionConfig:
+    def updated(self, patch: dict[str, Any], *, root: str = "session") -> SessionConfig:
         """This configuration with a client's `session` object merged in.
 
         Raises:
@@ -139,7 +139,7 @@ class SessionConfig(Struct):
         try:
             return msgspec.convert(merged, SessionConfig)
         except msgspec.ValidationError as error:
-            raise field_error(error, "session") from None
+            raise field_error(error, root) from None
 
     def wire(self, *, session_id: str, model: str, expires_at: int) -> dict[str, Any]:
         """The full effective session as `session.created` and `session.updated` carry it."""

@@ -18,7 +18,7 @@ from realtime.conversation import Conversation, Message
 from realtime.engines import Delta, Engines
 from realtime.errors import ReplyError, StageError
 from realtime.metrics import Metrics
-from realtime.outbox import Outbox
+from realtime.outbox import Outbox, OutboxFull
 from realtime.playout import Pacing
 from realtime.reply import Speech, make_reply
 from realtime.response import Response
@@ -82,14 +82,28 @@ class Speaker:
         """While the caller speaks, the language model reads the history."""
         if self.active or (self._preparing and not self._preparing.done()):
             return
-        prompt = self._prompt(config.instructions)
-        reading = self._engines.replier.prepare(prompt, owner=self._owner)
-        self._preparing = self._tasks.create_task(reading)
+        budget = self._engines.replier.prompt_tokens
+        prompt = self._conversation.prompt(config.instructions, budget_tokens=budget)
+        self._preparing = self._tasks.create_task(self._prepare(prompt))
+
+    async def _prepare(self, prompt: list[Message]) -> None:
+        """A failure here is no loss: the reply itself will read the history."""
+        try:
+            await self._engines.replier.prepare(prompt, owner=self._owner)
+        except Exception:
+            self._metrics.count("replies.prepare_failed")
+            log.debug("session %s: nothing prepared", self._owner, exc_info=True)
 
     def respond(
-        self, config: SessionConfig, body: events.ResponseBody, *, saying: str = ""
+        self,
+        config: SessionConfig,
+        body: events.ResponseBody,
+        *,
+        saying: str = "",
+        answers: bool = False,
     ) -> None:
-        """Begin a response; `saying` speaks a sentence of ours instead of asking the replier.
+        """Begin a response; `saying` speaks a sentence of ours instead of asking the replier, and
+        `answers` says that a turn asked for it.
 
         Raises:
             ProtocolError: the response's own settings cannot be used.
@@ -99,12 +113,17 @@ class Speaker:
             "max_output_tokens": body.max_output_tokens,
             "instructions": body.instructions,
         }
-        config = config.updated({key: value for key, value in own.items() if value is not None})
+        given = {key: value for key, value in own.items() if value is not None}
+        config = config.updated(given, root="response")
+        in_history = body.conversation != "none"
+        talk = self._conversation if in_history else self._conversation.copy()
         self._responses += 1
         response = Response(
             self._responses,
             outbox=self._outbox,
-            conversation=self._conversation,
+            conversation=talk,
+            answers=answers,
+            in_history=in_history,
             spoken=config.spoken,
             voice=config.audio.output.voice,
             max_output_tokens=config.max_output_tokens,
@@ -114,15 +133,15 @@ class Speaker:
         )
         self.active = self._playing = response
         response.open()
-        self._replying = self._tasks.create_task(self._reply(response, config, saying))
+        self._replying = self._tasks.create_task(self._reply(response, config, talk, saying))
 
     def played(self, item_id: str) -> None:
         """The client said how far it played this item: that is better than the model of it."""
         if self._playing and self._playing.item.id == item_id and not self.active:
             self._playing = None
 
-    def interrupt(self, reason: str) -> bool:
-        """Stop the response at once. True if one was stopped before a sound of it was sent.
+    def interrupt(self, reason: str) -> Response | None:
+        """Stop the response at once; the one that was stopped.
 
         A response that is whole may still be playing; then only its item is cut to what was heard.
         """
@@ -133,23 +152,24 @@ class Speaker:
         if active is None:
             if playing and paced and playing.playout.ahead_s(now_s) > 0:
                 playing.hush(now_s)
-            return False
-        unheard = not active.item.audio_samples
+            return None
         active.hush(now_s if paced else None)
         active.close("cancelled", {"reason": reason})
         self._metrics.count("replies.interrupted")
         if self._replying:
             self._replying.cancel()
-        return unheard
+        return active
 
-    async def _reply(self, response: Response, config: SessionConfig, saying: str) -> None:
+    async def _reply(
+        self, response: Response, config: SessionConfig, talk: Conversation, saying: str
+    ) -> None:
         """One response to its end; always closes it."""
         try:
             await self._heard_all()
             if self._preparing:
                 self._preparing.cancel()
             response.begin()
-            cut = await self._say(response, config, saying)
+            cut = await self._say(response, config, talk, saying)
             if cut and config.max_output_tokens != "inf":
                 response.close("incomplete", {"reason": "max_output_tokens"})
             else:
@@ -159,20 +179,23 @@ class Speaker:
             log.warning("session %s: reply failed in %s: %s", self._owner, error.stage, error)
             body = {"type": "server_error", "code": error.code, "message": str(error)}
             response.close("failed", {"error": body})
+        except OutboxFull:
+            raise
         except Exception:
             self._metrics.count("replies.failed.bug")
             log.exception("session %s: reply failed", self._owner)
             body = {"type": "server_error", "code": "internal_error", "message": "internal error"}
             response.close("failed", {"error": body})
-        finally:
-            if self.active is response:
-                self.active = None
-        self._finished(response)
+        if self.active is response:
+            self.active = None
+            self._finished(response)
 
-    async def _say(self, response: Response, config: SessionConfig, saying: str) -> bool:
+    async def _say(
+        self, response: Response, config: SessionConfig, talk: Conversation, saying: str
+    ) -> bool:
         """Make the reply; where it cannot be begun, say the sentence that is kept for that."""
         speech = Speech(config.audio.output.speed, self._manners.pacing) if config.spoken else None
-        text = _fixed(saying) if saying else self._written(response, config)
+        text = _fixed(saying) if saying else self._written(response, config, talk)
         try:
             return await make_reply(response, text, self._engines, speech=speech, owner=self._owner)
         except ReplyError as error:
@@ -183,16 +206,15 @@ class Speaker:
             text = _fixed(self._manners.fallback)
             return await make_reply(response, text, self._engines, speech=speech, owner=self._owner)
 
-    def _written(self, response: Response, config: SessionConfig) -> AsyncGenerator[Delta, None]:
-        prompt = self._prompt(config.instructions)
+    def _written(
+        self, response: Response, config: SessionConfig, talk: Conversation
+    ) -> AsyncGenerator[Delta, None]:
+        budget = self._engines.replier.prompt_tokens
+        prompt = talk.prompt(config.instructions, budget_tokens=budget)
         response.count_prompt(prompt)
         limit = config.max_output_tokens
         tokens = limit if isinstance(limit, int) else DEFAULT_REPLY_TOKENS
         return self._engines.replier.reply(prompt, max_tokens=tokens, owner=self._owner)
-
-    def _prompt(self, instructions: str) -> list[Message]:
-        budget = self._engines.replier.prompt_tokens
-        return self._conversation.prompt(instructions, budget_tokens=budget)
 
 
 async def _fixed(text: str) -> AsyncGenerator[Delta, None]:

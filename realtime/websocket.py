@@ -10,11 +10,11 @@ import asyncio
 import base64
 import logging
 import struct
+from collections.abc import Awaitable
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from realtime import events
-from realtime.audio import byte_slices
 from realtime.errors import ProtocolError
 from realtime.outbox import AudioChunk, Outbox, OutboxFull, Outgoing
 from realtime.requests import Requests
@@ -26,6 +26,9 @@ MAX_MESSAGE_BYTES = 32 * 1024 * 1024
 """A message over this closes the socket with 1009: it is refused before it is held in memory."""
 
 HEARTBEAT_S = 20.0
+LAST_WRITE_S = 2.0
+"""How long what still waits at the end of a session may take to be sent."""
+
 BINARY_VERSION = 1
 BINARY_HEADER = struct.Struct("<BBHII")
 """u8 version, u8 flags, u16 zero, u32 response number, u32 first sample's offset in the item."""
@@ -67,10 +70,12 @@ async def serve(
         code, reason = WSCloseCode.INTERNAL_ERROR, b"internal error"
     finally:
         outbox.close()
-        if socket.closed or asyncio.current_task().cancelling():  # type: ignore[union-attr]
+        if socket.closed:
             writer.cancel()
+        await asyncio.wait([writer], timeout=LAST_WRITE_S)
+        writer.cancel()
         await asyncio.wait([writer])
-        await socket.close(code=code, message=reason)
+        await socket.close(code=code, message=reason, drain=False)
 
 
 async def _read(
@@ -84,7 +89,7 @@ async def _read(
             await session.quiet()
             continue
         if message.type is WSMsgType.BINARY:
-            await session.hear(byte_slices(message.data, session.slice_bytes))
+            await _guard(requests.hear(message.data), None, outbox)
         elif message.type is WSMsgType.TEXT:
             await _handle(message.data, requests, outbox)
         else:
@@ -95,11 +100,17 @@ async def _read(
 
 async def _handle(text: str, requests: Requests, outbox: Outbox) -> None:
     """One text message; what cannot be followed is answered with an `error` event."""
-    client_id: str | None = None
     try:
         event = events.decode(text)
-        client_id = event.event_id
-        await requests.handle(event)
+    except ProtocolError as problem:
+        outbox.put(events.error_event(problem))
+    else:
+        await _guard(requests.handle(event), event.event_id, outbox)
+
+
+async def _guard(work: Awaitable[None], client_id: str | None, outbox: Outbox) -> None:
+    try:
+        await work
     except ProtocolError as problem:
         outbox.put(events.error_event(problem, client_id))
 
@@ -111,3 +122,7 @@ async def _write(socket: web.WebSocketResponse, outbox: Outbox, *, binary: bool)
             await socket.send_frame(payload, kind)
     except ConnectionError:
         outbox.close()  # the reader sees the same end and finishes the session
+    except Exception:
+        log.exception("a message could not be written")
+        outbox.close()
+        await socket.close(code=WSCloseCode.INTERNAL_ERROR, message=b"internal error")

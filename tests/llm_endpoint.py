@@ -41,13 +41,9 @@ class Endpoint:
         app = web.Application()
         app.router.add_post("/v1/chat/completions", self._chat)
         app.router.add_get("/v1/models", self._models)
-        server = TestServer(app)
-        await server.start_server(handler_cancellation=True)
-        self.url = str(server.make_url("/v1"))
-        try:
+        async with TestServer(app) as server:  # a client that hangs up cancels its handler
+            self.url = str(server.make_url("/v1"))
             yield self
-        finally:
-            await server.close()
 
     async def wait_for_ever(self) -> None:
         self.waiting.set()

@@ -116,7 +116,7 @@ async def test_a_full_queue_refuses_and_says_which(batcher, engine):
     waiting = [asyncio.create_task(batcher.submit(n, owner="a")) for n in range(20)]
     await asyncio.sleep(0)
     with pytest.raises(Saturated) as full:
-        await batcher.submit(99, owner="b")
+        await batcher.submit(99, owner="a")
     assert full.value.stage == "test"
     engine.held = False
     engine.go.release()

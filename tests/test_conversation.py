@@ -57,6 +57,7 @@ def spoken(*pieces: tuple[str, float, float]) -> Item:
     for text, start, end in pieces:
         piece = item.say(text)
         piece.start, piece.samples = int(start * 24_000), int((end - start) * 24_000)
+        item.audio_samples = int(end * 24_000)
     return item
 
 

@@ -38,6 +38,8 @@ def response(status: str) -> dict:
         metadata={"a": "b"},
         wire=Format(),
         binary=False,
+        answers=True,
+        in_history=True,
     )
     return made._wire(status, {"reason": "turn_detected"} if status == "cancelled" else None)
 

@@ -32,12 +32,14 @@ def test_a_lower_rank_leaves_first():
     assert drain(queue) == ["final", "partial", "file"]
 
 
-def test_a_full_queue_refuses_and_an_empty_one_takes_any_job():
+def test_a_full_queue_refuses_those_who_wait_already_and_nobody_else():
     queue: FairQueue[str] = FairQueue(max_cost=10)
     assert queue.push("huge", owner="a", cost=50)
-    assert not queue.push("small", owner="b", cost=1)
-    assert drain(queue) == ["huge"]
+    assert not queue.push("more", owner="a", cost=1)
     assert queue.push("small", owner="b", cost=1)
+    assert not queue.push("again", owner="b", cost=1)
+    assert drain(queue) == ["huge", "small"]
+    assert queue.push("again", owner="b", cost=1)
 
 
 @given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 2), st.floats(0.1, 5)), max_size=60))

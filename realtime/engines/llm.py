@@ -8,6 +8,7 @@ socket in a private folder (elsewhere on a loopback port), with a random key in 
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import secrets
@@ -22,12 +23,17 @@ import aiohttp
 
 from realtime.conversation import Message
 from realtime.engines import Delta
-from realtime.errors import ReplyError
+from realtime.errors import ReplyError, Saturated
 
 log = logging.getLogger("banter.llm")
 
 SLOTS = 4
 SLOT_TOKENS = 2_048
+MAX_CALLERS = 64
+"""Replies being written or waiting for a slot, first come first served; a session has one at a
+time.
+Beyond that a reply is refused."""
+
 REPLY_TOKENS = 96
 """The longest reply: some 25 s of speech."""
 
@@ -50,7 +56,8 @@ class EmbeddedReplier:
         self._folder: str | None = None
         self._server: Any = None
         self._client: aiohttp.ClientSession | None = None
-        self._busy = 0
+        self._slots = asyncio.Semaphore(SLOTS)
+        self._callers = 0
 
     def load(self) -> None:
         import xllamacpp
@@ -100,7 +107,7 @@ class EmbeddedReplier:
 
         Skipped while more than half of the slots are busy; a failure is no loss.
         """
-        if self._busy > SLOTS // 2:
+        if self._callers > SLOTS // 2:
             return
         try:
             async for _ in self.reply(prompt, max_tokens=1, owner=owner):
@@ -129,10 +136,17 @@ class EmbeddedReplier:
         """
         if self._client is None:
             raise ReplyError("the language model is not running")
+        if self._callers >= MAX_CALLERS:
+            raise Saturated("reply", "too many replies are waiting; try again later")
         limit = min(max_tokens, REPLY_TOKENS)
         body: dict[str, Any] = {"max_tokens": limit, "stream": True, **SAMPLING}
         messages = list(prompt)
-        self._busy += 1
+        self._callers += 1
+        try:
+            await self._slots.acquire()
+        except asyncio.CancelledError:
+            self._callers -= 1
+            raise
         try:
             while True:
                 body["messages"] = [{"role": m.role, "content": m.text} for m in messages]
@@ -149,7 +163,8 @@ class EmbeddedReplier:
         except (aiohttp.ClientError, TimeoutError) as error:
             raise ReplyError(f"the language model went away: {type(error).__name__}") from error
         finally:
-            self._busy -= 1
+            self._slots.release()
+            self._callers -= 1
 
 
 def _halved(messages: list[Message]) -> list[Message]:
@@ -168,6 +183,7 @@ def _delta(line: bytes) -> Delta | None:
         raise ReplyError(f"the language model failed: {chunk['error'].get('message', 'no reason')}")
     choice = (chunk.get("choices") or [{}])[0]
     text = str(choice.get("delta", {}).get("content") or "")
+    text = text.encode("utf-8", "ignore").decode()  # half a character cannot be sent on
     cut = choice.get("finish_reason") == "length"
     return Delta(text, cut) if text or cut else None
 

@@ -227,7 +227,7 @@ class OpenAIReplier:
 
     def _reason(self, error: Exception) -> str:
         """An error in one line for the log, with the key left out."""
-        cause = error.__cause__ or error
+        cause = error if isinstance(error, TimeoutError) else error.__cause__ or error
         text = f"{type(cause).__name__}: {cause}"
         if self._key:
             text = text.replace(self._key, "***")
@@ -356,7 +356,7 @@ def _now() -> float:
 
 def _refusal(error: APIStatusError) -> _Failure:
     status = error.status_code
-    if status == 400 and TOO_LONG.search(error.message):
+    if status == 400 and TOO_LONG.search(f"{error.code} {error.type} {error.message}"):
         return _Failure("reply_refused", "the prompt is too long for it", too_long=True)
     return _Failure(
         "reply_rate_limited" if status == 429 else "reply_refused",

@@ -8,6 +8,7 @@ to the last bit, and 16 streams take 0.5 ms in one run where sixteen runs take 0
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +19,10 @@ import numpy as np
 from realtime.audio import Float32, Int16, to_float32
 from realtime.batcher import Batcher
 from realtime.engines import HearingState
-from realtime.errors import HearingError
+from realtime.errors import HearingError, StageError
 from realtime.metrics import Metrics
+
+log = logging.getLogger("banter.speech_detector")
 
 WINDOW_SAMPLES = 512
 CONTEXT_SAMPLES = 64
@@ -74,8 +77,11 @@ class SileroDetector:
         """
         try:
             return await self._batcher.submit(Windows(state, windows), owner=owner)
-        except RuntimeError as error:
-            raise HearingError(f"the speech detector failed: {error}") from error
+        except StageError:
+            raise
+        except Exception as error:
+            log.exception("the speech detector failed")
+            raise HearingError("the speech detector failed") from error
 
     def run(self, batch: Sequence[Windows]) -> list[list[float]]:
         """Step all streams through time together: step t runs the t-th window of every stream."""

@@ -7,6 +7,7 @@ its like.
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
@@ -28,6 +29,8 @@ from realtime.recognition import (
     window_for,
 )
 
+log = logging.getLogger("banter.whisper")
+
 MAX_BATCH = 8
 MAX_WAITING_S = 600.0
 """Audio seconds that may wait; beyond that a new utterance is refused (`transcription.failed`)."""
@@ -41,7 +44,6 @@ FRAMES_PER_S = 100
 class _Part:
     """One window's worth of an utterance."""
 
-    utterance: int
     audio: Float32
     language: str | None
 
@@ -88,6 +90,7 @@ class WhisperTranscriber:
             local_files_only=True,
         )
         self._multilingual: bool = self._model.model.is_multilingual
+        self._languages_known = frozenset(self._model.supported_languages)
         self._tokenizers: dict[str, Any] = {}
         self._new_tokenizer: Callable[[str], Any] = lambda language: Tokenizer(
             self._model.hf_tokenizer,
@@ -120,43 +123,45 @@ class WhisperTranscriber:
             TranscriptionError: the recogniser failed.
             Saturated: too much audio is waiting.
         """
+        language = utterance.language if utterance.language in self._languages_known else None
+        found = []
         try:
-            return await self._batcher.submit(utterance, owner=owner)
+            # one window at a time: between two of a long recording, others have their turn
+            for part in split_long(utterance.audio):
+                job = Utterance(part, language)
+                found.append(await self._batcher.submit(job, owner=owner))
+                language = language or found[0].language
         except StageError:
             raise
         except Exception as error:
+            log.exception("the recogniser failed")
             raise TranscriptionError("the recogniser failed on this utterance") from error
+        text = " ".join(t.text for t in found if t.text)
+        return Transcript(text, found[0].language, len(utterance.audio) / EAR_RATE_HZ)
 
     def run(self, batch: Sequence[Utterance]) -> list[Transcript | BaseException]:
-        """Transcribe a batch on the owner thread; an error stays with its utterances."""
-        parts = [
-            _Part(n, to_float32(piece), utterance.language)
+        """Transcribe single windows on the owner thread; an error stays with its group."""
+        parts = {
+            n: _Part(to_float32(utterance.audio), utterance.language)
             for n, utterance in enumerate(batch)
-            for piece in split_long(utterance.audio)
-            if len(piece) >= MIN_AUDIO_S * EAR_RATE_HZ
-        ]
-        heard = self._decode(parts)
-        return [self._joined(n, u, parts, heard) for n, u in enumerate(batch)]
+            if len(utterance.audio) >= MIN_AUDIO_S * EAR_RATE_HZ
+        }
+        heard = dict(zip(parts, self._decode(list(parts.values())), strict=True))
+        return [self._transcript(u, heard.get(n)) for n, u in enumerate(batch)]
 
-    def _joined(
-        self,
-        number: int,
-        utterance: Utterance,
-        parts: list[_Part],
-        heard: list[tuple[Hypothesis, str] | BaseException],
+    def _transcript(
+        self, utterance: Utterance, found: tuple[Hypothesis, str] | BaseException | None
     ) -> Transcript | BaseException:
-        mine = [h for part, h in zip(parts, heard, strict=True) if part.utterance == number]
-        words, language = [], utterance.language or "en"
-        for found in mine:
-            if isinstance(found, BaseException):
-                return found
-            hypothesis, language = found
-            if hypothesis.silent or hypothesis.phantom:
-                self._metrics.count("transcription.filtered")
-            else:
-                words.append(hypothesis.text)
-        text = " ".join(w for w in words if w)
-        return Transcript(text, language, len(utterance.audio) / EAR_RATE_HZ)
+        if isinstance(found, BaseException):
+            return found
+        seconds = len(utterance.audio) / EAR_RATE_HZ
+        if found is None:
+            return Transcript("", utterance.language or "en", seconds)
+        hypothesis, language = found
+        if hypothesis.silent or hypothesis.phantom:
+            self._metrics.count("transcription.filtered")
+            return Transcript("", language, seconds)
+        return Transcript(hypothesis.text, language, seconds)
 
     def _decode(self, parts: list[_Part]) -> list[tuple[Hypothesis, str] | BaseException]:
         groups: dict[float, list[int]] = defaultdict(list)
@@ -184,7 +189,10 @@ class WhisperTranscriber:
             return list(self._generate(parts, window_s))
         except Exception as error:
             self._metrics.count("transcription.failed")
-            return [TranscriptionError(f"the recogniser failed: {error}")] * len(parts)
+            log.exception("the recogniser failed on %d utterances", len(parts))
+            failed = TranscriptionError("the recogniser failed on this utterance")
+            failed.__cause__ = error
+            return [failed] * len(parts)
 
     def _generate(self, parts: list[_Part], window_s: float) -> list[tuple[Hypothesis, str]]:
         """One encode and one generate for parts that share a window."""
