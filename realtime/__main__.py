@@ -51,6 +51,9 @@ def _run(settings: Settings) -> int:
         return uvloop.run(_serve(settings))
     except (BanterError, bootstrap.BootstrapError) as error:
         return _say(1, str(error))
+    except OSError as error:
+        log.exception("the start failed")
+        return _say(1, f"the start failed: {error}")
 
 
 async def _serve(settings: Settings) -> int:
