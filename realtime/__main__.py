@@ -9,14 +9,19 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Mapping
+from pathlib import Path
 
 from aiohttp import web
 
 import bootstrap
+from realtime.engines.echo import EchoReplier
+from realtime.engines.llm import EmbeddedReplier
+from realtime.engines.openai_chat import OpenAIReplier
 from realtime.errors import BanterError, SettingsError
 from realtime.metrics import Metrics
 from realtime.playout import Pacing
-from realtime.runtime import Runtime, load_embedded
+from realtime.runtime import AnyReplier, Runtime, load_embedded
 from realtime.server import make_app
 from realtime.session_config import SessionConfig
 from realtime.settings import Settings, read_settings
@@ -91,7 +96,7 @@ async def _start(settings: Settings) -> tuple[web.AppRunner, Runtime]:
     metrics = Metrics()
     runtime = await load_embedded(
         models,
-        replier=settings.replier,
+        replier=_replier(settings, models),
         instructions=settings.instructions,
         budget=thread_budget(),
         metrics=metrics,
@@ -127,14 +132,27 @@ def _url(runner: web.AppRunner, host: str) -> str:
     return f"http://{shown}:{port}/"
 
 
+def _replier(settings: Settings, models: Mapping[str, Path]) -> AnyReplier:
+    """What answers, by the settings."""
+    match settings.replier:
+        case "echo":
+            return EchoReplier()
+        case "openai":
+            return OpenAIReplier(
+                base_url=settings.llm_url,
+                api_key=settings.llm_key,
+                model=settings.llm_model,
+                context_tokens=settings.llm_context,
+                first_token_timeout_s=settings.llm_timeout,
+                stall_timeout_s=settings.llm_timeout,
+            )
+    return EmbeddedReplier(models["llm"], threads=thread_budget().llm)
+
+
 def _check(settings: Settings) -> None:
     """Settings that are known, but not for this version."""
     if settings.profile == "gpu":
         raise SettingsError("--profile (BANTER_PROFILE): 'gpu' is not available yet; use embedded")
-    if settings.replier == "openai":
-        raise SettingsError(
-            "--replier (BANTER_REPLIER): 'openai' is not available yet; use embedded or echo"
-        )
 
 
 def _say(code: int, message: str) -> int:

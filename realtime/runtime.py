@@ -17,12 +17,15 @@ from realtime.engines import Engines, Replier
 from realtime.engines.echo import EchoReplier
 from realtime.engines.embedded_voice import EmbeddedVoice
 from realtime.engines.llm import EmbeddedReplier
+from realtime.engines.openai_chat import OpenAIReplier
 from realtime.engines.speech_detector import SileroDetector
 from realtime.engines.whisper import WhisperTranscriber
 from realtime.metrics import Metrics
 from realtime.threads import ThreadBudget
 
 log = logging.getLogger("banter.runtime")
+
+AnyReplier = EmbeddedReplier | OpenAIReplier | EchoReplier
 
 
 @dataclass
@@ -31,7 +34,7 @@ class Runtime:
 
     detector: SileroDetector
     whisper: WhisperTranscriber
-    replier: EmbeddedReplier | EchoReplier
+    replier: AnyReplier
     voice: EmbeddedVoice
 
     @property
@@ -68,7 +71,7 @@ class Runtime:
 async def load_embedded(
     models: Mapping[str, Path],
     *,
-    replier: str,
+    replier: AnyReplier,
     instructions: str,
     budget: ThreadBudget,
     metrics: Metrics,
@@ -78,11 +81,7 @@ async def load_embedded(
     runtime = Runtime(
         detector=SileroDetector(metrics),
         whisper=WhisperTranscriber(models["whisper"], threads=budget.whisper, metrics=metrics),
-        replier=(
-            EchoReplier()
-            if replier == "echo"
-            else EmbeddedReplier(models["llm"], threads=budget.llm)
-        ),
+        replier=replier,
         voice=EmbeddedVoice(metrics=metrics),
     )
     await asyncio.gather(
@@ -110,8 +109,12 @@ def _load(engine: SileroDetector | WhisperTranscriber | EmbeddedVoice) -> None:
     )
 
 
-async def _load_replier(replier: EmbeddedReplier | EchoReplier, instructions: str) -> None:
+async def _load_replier(replier: AnyReplier, instructions: str) -> None:
+    if isinstance(replier, EchoReplier):
+        return
+    await asyncio.to_thread(replier.load)
     if isinstance(replier, EmbeddedReplier):
-        await asyncio.to_thread(replier.load)
         replier.start()
         await replier.warm(instructions)
+    else:
+        await replier.warm()

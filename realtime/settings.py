@@ -65,6 +65,22 @@ def _port(value: str) -> int:
     return int(value)
 
 
+def _count(value: str) -> int:
+    if not value.isdigit() or int(value) < 512:
+        raise ValueError("is not a whole number of at least 512")
+    return int(value)
+
+
+def _seconds(value: str) -> float:
+    try:
+        seconds = float(value)
+    except ValueError:
+        seconds = 0.0
+    if not 0.1 <= seconds <= 600:
+        raise ValueError("is not a number of seconds between 0.1 and 600")
+    return seconds
+
+
 def _folder(value: str) -> Path | None:
     if not value:
         return None
@@ -95,6 +111,11 @@ OPTIONS = (
         _one_of("embedded", "openai", "echo"),
         "what answers: the embedded language model, an OpenAI-compatible endpoint, or an echo",
     ),
+    Option("llm-url", "", str, "base URL of the endpoint, for `--replier openai`; ends in /v1"),
+    Option("llm-key", "", str, "its API key; give it as a variable, flags can be seen by others"),
+    Option("llm-model", "default", str, "the model to ask it for"),
+    Option("llm-context", "8192", _count, "tokens that its context holds"),
+    Option("llm-timeout", "8", _seconds, "seconds until its first word, and between two words"),
     Option("voice", "auto", _one_of("auto", "embedded"), "the voice that speaks"),
     Option("instructions", INSTRUCTIONS, str, "what the language model is told at first"),
     Option("greeting", "", str, "said as soon as a caller connects; empty for nothing"),
@@ -124,6 +145,11 @@ class Settings:
     volume: Path | None
     profile: str
     replier: str
+    llm_url: str
+    llm_key: str
+    llm_model: str
+    llm_context: int
+    llm_timeout: float
     voice: str
     instructions: str
     greeting: str
@@ -151,7 +177,13 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> S
         if value is None:
             value = environment.get(option.variable, option.default)
         values[option.field] = option.read(value)
-    return Settings(**values)
+    settings = Settings(**values)
+    if settings.replier == "openai" and not settings.llm_url.startswith(("http://", "https://")):
+        raise SettingsError(
+            f"--llm-url (BANTER_LLM_URL): '{settings.llm_url}' is not an http or https address; "
+            "--replier openai needs one, such as http://localhost:11434/v1"
+        )
+    return settings
 
 
 def table() -> str:

@@ -10,8 +10,6 @@ from __future__ import annotations
 import re
 import unicodedata
 
-import emoji
-
 _IMAGE_OR_LINK = re.compile(r"!?\[([^\]]*)\]\([^)]*\)")
 _CODE_FENCE = re.compile(r"```.*?(```|$)", re.DOTALL)
 _URL = re.compile(r"(?:https?://|www\.)\S+", re.IGNORECASE)
@@ -24,7 +22,10 @@ _SNAKE = re.compile(r"(?<=\w)_+(?=\w)")
 _UNSPOKEN = re.compile(r"[*`~|#^{}<>\\\[\]]")
 _SPACE = re.compile(r"\s+")
 _DANGLING = re.compile(r"\(\s*\)|\s+(?=[,.;:!?])")
-_UNSEEN = ("Cc", "Cf", "Co", "So")
+_UNSEEN = ("Cc", "Cf", "Co", "Cs", "Me", "Sk", "So")
+"""Unicode categories of emoji, their joiners and modifiers, and of control characters."""
+
+_VARIATION = "\ufe0f"
 _SAID = re.compile(r"\w")
 
 
@@ -37,8 +38,13 @@ def speakable(text: str) -> str:
     text = _LINE_MARK.sub("", text)
     text = _SNAKE.sub(" ", text)
     text = _EMPHASIS.sub("", text)
-    text = emoji.replace_emoji(text, "")
     text = _UNSPOKEN.sub(" ", text)
-    text = "".join(c for c in text if c.isspace() or unicodedata.category(c) not in _UNSEEN)
+    text = "".join(c for c in text if _can_be_said(c))
     text = _DANGLING.sub("", _SPACE.sub(" ", text)).strip()
     return text if _SAID.search(text) else ""
+
+
+def _can_be_said(c: str) -> bool:
+    if c.isspace() or c == "°":
+        return True
+    return c != _VARIATION and unicodedata.category(c) not in _UNSEEN

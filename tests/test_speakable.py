@@ -20,6 +20,8 @@ from realtime.speakable import speakable
         ("See [the page](https://example.org/x) now.", "See the page now."),
         ("Go to https://example.org/a?b=c today", "Go to today"),
         ("Great! 🎉🚀", "Great!"),
+        ("Yes 👍🏽 👩‍💻 1️⃣ 🇫🇷 ❤️.", "Yes 1."),
+        ("It is 25° outside.", "It is 25° outside."),
         ("snake_case_name", "snake case name"),
         ("```python\nprint(1)\n```", ""),
         ("<b>Hi</b> there", "Hi there"),
