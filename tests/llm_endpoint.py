@@ -78,14 +78,14 @@ def status(code: int, body: Any, headers: Mapping[str, str] | None = None) -> An
     return answer
 
 
-def stream(*parts: Any) -> Answer:
+def stream(*parts: Any, code: int = 200) -> Answer:
     """Server-sent events: dictionaries as data, bytes as they are, steps are taken.
 
     The connection is closed properly after the last part, without a `[DONE]`.
     """
 
     async def answer(endpoint: Endpoint, request: web.Request) -> web.StreamResponse:
-        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        response = web.StreamResponse(status=code, headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
         for part in parts:
             if callable(part):
