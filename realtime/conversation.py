@@ -145,3 +145,13 @@ class Conversation:
 def tokens_of(messages: list[Message]) -> int:
     """An estimate on the safe side: a token for 3.5 characters and six for each message's frame."""
     return sum(int(len(m.text) / 3.5) + 6 for m in messages)
+
+
+def newer_half(messages: list[Message]) -> list[Message]:
+    """The instructions and the newer half of the rest, at least its last message.
+
+    For a context that turned out too small: token counts are estimates.
+    """
+    head = [m for m in messages[:1] if m.role == "system"]
+    rest = messages[len(head) :]
+    return head + rest[min(len(rest) - 1, (len(rest) + 1) // 2) :]

@@ -21,7 +21,7 @@ from typing import Any
 
 import aiohttp
 
-from realtime.conversation import Message
+from realtime.conversation import Message, newer_half
 from realtime.engines import Delta
 from realtime.errors import ReplyError, Saturated
 
@@ -159,19 +159,12 @@ class EmbeddedReplier:
                     kind, reason = await _refusal(answer)
                 if kind != "exceed_context_size_error" or len(messages) < 3:
                     raise ReplyError(f"the language model refused: {reason}")
-                messages = _halved(messages)
+                messages = newer_half(messages)
         except (aiohttp.ClientError, TimeoutError) as error:
             raise ReplyError(f"the language model went away: {type(error).__name__}") from error
         finally:
             self._slots.release()
             self._callers -= 1
-
-
-def _halved(messages: list[Message]) -> list[Message]:
-    """The instructions and the newer half of the rest: counts are estimates, and one was off."""
-    head = [m for m in messages[:1] if m.role == "system"]
-    rest = messages[len(head) :]
-    return head + rest[(len(rest) + 1) // 2 :]
 
 
 def _delta(line: bytes) -> Delta | None:

@@ -19,9 +19,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from realtime.conversation import Message
+from realtime.conversation import Message, newer_half
 from realtime.engines import Delta
 from realtime.errors import ReplyError, SettingsError
+from realtime.thoughts import Thoughts
 
 if TYPE_CHECKING:
     from openai import APIStatusError, AsyncOpenAI, AsyncStream
@@ -99,7 +100,7 @@ class OpenAIReplier:
             ) from error
         self._client = openai.AsyncOpenAI(
             base_url=self._base_url,
-            api_key=self._key or "none",  # an empty one makes a header that cannot be sent
+            api_key=self._key or "none",  # an empty one is refused or makes a bad header
             timeout=openai.Timeout(None, connect=self._connect_timeout_s),
             max_retries=0,
         )
@@ -263,7 +264,7 @@ class _Tries:
         """How long to wait before asking again with `messages`; None: give up."""
         if failure.too_long and not self.shortened:
             self.shortened = True
-            before, self.messages = self.messages, _newer_half(self.messages)
+            before, self.messages = self.messages, newer_half(self.messages)
             return 0.0 if len(self.messages) < len(before) else None
         pause_s = failure.retry_after_s
         if pause_s is None or self.retried or _now() + pause_s >= self.deadline:
@@ -279,7 +280,7 @@ class _Text:
         self.finish: str | None = None
         self.said = False
         self._begun = self._thought = False
-        self._thoughts = _Thoughts()
+        self._thoughts = Thoughts()
 
     def push(self, chunk: Any) -> str:
         """The next text, perhaps none.
@@ -316,34 +317,6 @@ class _Text:
         return text
 
 
-class _Thoughts:
-    """Takes `<think>…</think>` out of a text whose pieces may break off within a tag."""
-
-    def __init__(self) -> None:
-        self.found = False
-        self._inside = False
-        self._held = ""
-
-    def push(self, piece: str) -> str:
-        text, spoken = self._held + piece, ""
-        while self._tag in text:
-            before, _, text = text.partition(self._tag)
-            spoken += "" if self._inside else before
-            self._inside, self.found = not self._inside, True
-        tag = self._tag
-        begun = next((n for n in range(len(tag) - 1, 0, -1) if text.endswith(tag[:n])), 0)
-        ready, self._held = text[: len(text) - begun], text[len(text) - begun :]
-        return spoken + ("" if self._inside else ready)
-
-    def flush(self) -> str:
-        """What was held back, at the end: it was no tag after all."""
-        return "" if self._inside else self._held
-
-    @property
-    def _tag(self) -> str:
-        return "</think>" if self._inside else "<think>"
-
-
 async def _next(stream: AsyncStream[ChatCompletionChunk], deadline: float) -> Any:
     """The stream's next chunk; None at its end."""
     async with asyncio.timeout_at(deadline):
@@ -373,13 +346,6 @@ def _retry_after_s(headers: Any) -> float:
         return max(0.0, min(MAX_RETRY_PAUSE_S, float(asked)))
     except ValueError:
         return MAX_RETRY_PAUSE_S  # a date
-
-
-def _newer_half(messages: list[Message]) -> list[Message]:
-    """The instructions and the newer half of the rest, at least its last message."""
-    head = [m for m in messages[:1] if m.role == "system"]
-    rest = messages[len(head) :]
-    return head + rest[min(len(rest) - 1, (len(rest) + 1) // 2) :]
 
 
 def _transport_errors() -> list[type[Exception]]:
