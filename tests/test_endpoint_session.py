@@ -134,7 +134,7 @@ async def test_thirty_turns_with_interruptions_on_real_models(models, detector, 
     whisper.start()
     voice.start()
     runtime = FakeRuntime(detector, whisper, replier, voice)  # type: ignore[arg-type]
-    manners = Manners(pacing=Pacing(at_once_s=1.0, ahead_s=1.5), fallback=FALLBACK)
+    manners = Manners(pacing=Pacing(at_once_s=30, ahead_s=30), fallback=FALLBACK)
     app = make_app(
         runtime, Metrics(), SessionConfig(instructions="Reply in one sentence."), manners
     )
