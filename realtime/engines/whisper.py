@@ -101,10 +101,9 @@ class WhisperTranscriber:
         self._suppressed = list(get_suppressed_tokens(self._tokenizer("en"), [-1]))
 
     def warm(self) -> None:
-        """One real pass at each window, so that the first caller does not pay for it."""
-        for window_s in WINDOWS_S:
-            noise = np.random.default_rng(0).normal(0, 300, int((window_s - 1) * EAR_RATE_HZ))
-            self.run([Utterance(noise.astype(np.int16))])
+        """One real pass, so that the first caller does not pay for it."""
+        noise = np.random.default_rng(0).normal(0, 30, 2 * EAR_RATE_HZ)
+        self.run([Utterance(noise.astype(np.int16))])
 
     def start(self) -> None:
         self._batcher.start()
