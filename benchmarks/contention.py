@@ -132,6 +132,7 @@ STAGES: dict[str, Stage] = {
 async def block(how: str, clip: Path, seconds: float) -> dict[str, dict[str, float]]:
     """Load the engines, then each stage alone, then all of them at once."""
     import bootstrap
+    from realtime.engines.llm import EmbeddedReplier
     from realtime.metrics import Metrics
     from realtime.runtime import load_embedded
     from realtime.threads import ThreadBudget, thread_budget
@@ -139,7 +140,11 @@ async def block(how: str, clip: Path, seconds: float) -> dict[str, dict[str, flo
     budget = thread_budget() if how == "budget" else ThreadBudget(whisper=0, llm=-1)
     models = await bootstrap.ensure(bootstrap.plan_for("embedded"), bootstrap.default_volume())
     runtime = await load_embedded(
-        models, replier="embedded", instructions="Be brief.", budget=budget, metrics=Metrics()
+        models,
+        replier=EmbeddedReplier(models["llm"], threads=budget.llm),
+        instructions="Be brief.",
+        budget=budget,
+        metrics=Metrics(),
     )
     heard = to_pcm(np.resize(to_ear(read_pcm(clip)), UTTERANCE_S * WHISPER_RATE_HZ))
 

@@ -25,8 +25,7 @@ STARTED = "input_audio_buffer.speech_started"
 TRUNCATED = "conversation.item.truncated"
 REPLY_WITHIN_S = 40.0
 SESSION = session_with(instructions="Tell long stories of twenty sentences. Never stop early.")
-"""A server sends a reply faster than it is played; only a long one is still being made when a voice
-comes in."""
+"""A reply has to be long to be still on its way when a voice comes in."""
 TAIL = (
     "response.output_audio.done",
     "response.output_audio_transcript.done",

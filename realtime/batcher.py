@@ -30,12 +30,15 @@ log = logging.getLogger("banter.batcher")
 @dataclass
 class _Ticket(Generic[Job, Result]):
     job: Job
+    owner: Hashable
     waiter: asyncio.Future[Result]
     since: float
 
 
 class Batcher(Generic[Job, Result]):
     """A bounded queue, one thread, and an engine's `run(batch) -> results`.
+
+    A batch holds one job of an owner at most: a caller with a backlog lengthens nobody's batch.
 
     `run` returns one result a job, in order; an exception in a result's place goes to that job's
     waiter alone. `cost` says what a job weighs against `max_cost` (for audio: seconds).
@@ -99,7 +102,7 @@ class Batcher(Generic[Job, Result]):
         if self._closing or self._loop is None:
             raise StageError("the server is going away", code="shutting_down")
         waiter: asyncio.Future[Result] = self._loop.create_future()
-        ticket = _Ticket(job, waiter, time.perf_counter())
+        ticket = _Ticket(job, owner, waiter, time.perf_counter())
         with self._wake:
             if not self._queue.push(ticket, owner=owner, cost=self._cost(job), rank=rank):
                 self._metrics.count(f"{self.stage}.refused")
@@ -128,7 +131,7 @@ class Batcher(Generic[Job, Result]):
                 self._wake.wait()
             batch: list[_Ticket[Job, Result]] = []
             while not self._closing and len(batch) < self.max_batch:
-                ticket = self._queue.pop()
+                ticket = self._queue.pop(without={t.owner for t in batch})
                 if ticket is None:
                     break
                 if not ticket.waiter.cancelled():

@@ -9,11 +9,13 @@ room. So one owner cannot lock the others out, and the bound is passed by one jo
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Hashable
+from collections.abc import Container, Hashable
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 Job = TypeVar("Job")
+
+_NOBODY = object()
 
 
 @dataclass(frozen=True)
@@ -49,11 +51,16 @@ class FairQueue(Generic[Job]):
         """True if a job of this owner is in the queue."""
         return any(owner in lines for lines in self._ranks.values())
 
-    def pop(self) -> Job | None:
-        """The next job, or None. Its owner goes to the end of the round."""
+    def pop(self, without: Container[Hashable] = ()) -> Job | None:
+        """The next job, or None. Its owner goes to the end of the round.
+
+        Jobs of the owners in `without` stay where they are.
+        """
         for rank in sorted(self._ranks):
             lines = self._ranks[rank]
-            owner = next(iter(lines))
+            owner = next((o for o in lines if o not in without), _NOBODY)
+            if owner is _NOBODY:
+                continue
             line = lines.pop(owner)
             taken = line.popleft()
             if line:

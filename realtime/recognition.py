@@ -20,7 +20,11 @@ WINDOWS_S = (15.0, 30.0)
 TAIL_S = 1.0
 """Silence that must follow the speech within the window."""
 
-LONGEST_S = WINDOWS_S[-1] - TAIL_S
+LONGEST_S = WINDOWS_S[0] - TAIL_S
+"""Longer audio goes in several windows: two of 15 s cost a third of one of 30 s, and others' come
+between. On seven long clips 6.4 % of the words are wrong instead of 6.2 %. The large window is for
+a retry."""
+
 NO_SPEECH_PROBABILITY = 0.6
 MIN_LOG_PROBABILITY = -1.0
 MAX_COMPRESSION = 2.4

@@ -58,7 +58,7 @@ async def test_an_idle_worker_starts_at_once(batcher, engine):
     assert engine.batches == [[2], [3]]
 
 
-async def test_work_gathers_while_it_is_busy_and_callers_take_turns(batcher, engine):
+async def test_work_gathers_while_it_is_busy_one_job_of_each_caller_in_a_batch(batcher, engine):
     engine.held = True
     first = asyncio.create_task(batcher.submit(1, owner="a"))
     await engine.busy()
@@ -66,10 +66,10 @@ async def test_work_gathers_while_it_is_busy_and_callers_take_turns(batcher, eng
     other = asyncio.create_task(batcher.submit(100, owner="b"))
     await asyncio.sleep(0)
     assert batcher.waiting == 5
-    for _ in range(3):
+    for _ in range(5):
         engine.go.release()
     assert await asyncio.gather(first, *later, other) == [2, 4, 6, 8, 10, 200]
-    assert engine.batches == [[1], [2, 100, 3, 4], [5]]
+    assert engine.batches == [[1], [2, 100], [3], [4], [5]]
 
 
 async def test_a_job_whose_waiter_is_gone_costs_nothing(batcher, engine):

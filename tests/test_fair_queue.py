@@ -24,6 +24,15 @@ def test_owners_take_turns_and_each_ones_jobs_keep_their_order():
     assert drain(queue) == ["a1", "b1", "c1", "a2", "c2", "a3"]
 
 
+def test_owners_can_be_passed_over():
+    queue: FairQueue[str] = FairQueue(max_cost=100)
+    for job in ("a1", "a2", "b1"):
+        queue.push(job, owner=job[0])
+    assert queue.pop(without={"a"}) == "b1"
+    assert queue.pop(without={"a"}) is None
+    assert drain(queue) == ["a1", "a2"]
+
+
 def test_a_lower_rank_leaves_first():
     queue: FairQueue[str] = FairQueue(max_cost=100)
     queue.push("file", owner="a", rank=2)
