@@ -15,6 +15,11 @@ from realtime.audio import EAR_RATE_HZ, ms_to_samples
 ONSET_GAP_MS = 120
 """An onset that falls silent for this long before it is confirmed was a click or a cough."""
 
+RESUME_MS = 60
+"""Speech that ends a pause within a turn lasts this long; a breath or a click does not make the
+caller
+wait for a whole pause again."""
+
 
 @dataclass(frozen=True)
 class TurnSettings:
@@ -69,6 +74,7 @@ class Action(Enum):
     STOP = auto()
     SPLIT = auto()
     DISCARD = auto()
+    RESUME = auto()
 
 
 TABLE: dict[tuple[State, Signal], tuple[State, Action]] = {
@@ -83,7 +89,8 @@ TABLE: dict[tuple[State, Signal], tuple[State, Action]] = {
     (State.SPEAKING, Signal.SILENCE): (State.PAUSE, Action.NOTHING),
     (State.SPEAKING, Signal.EXPIRED): (State.IDLE, Action.STOP),
     (State.SPEAKING, Signal.TOO_LONG): (State.SPEAKING, Action.SPLIT),
-    (State.PAUSE, Signal.SPEECH): (State.SPEAKING, Action.NOTHING),
+    (State.PAUSE, Signal.SPEECH): (State.PAUSE, Action.NOTHING),
+    (State.PAUSE, Signal.CONFIRMED): (State.SPEAKING, Action.RESUME),
     (State.PAUSE, Signal.SILENCE): (State.PAUSE, Action.NOTHING),
     (State.PAUSE, Signal.EXPIRED): (State.IDLE, Action.STOP),
     (State.PAUSE, Signal.TOO_LONG): (State.IDLE, Action.STOP),
@@ -102,6 +109,7 @@ class TurnDetector:
     _onset: int = 0
     _voiced: int = 0
     _silence: int = 0
+    _run: int = 0
     _last_speech: int = 0
     _turn_start: int = 0
     _floor: int = 0
@@ -137,7 +145,8 @@ class TurnDetector:
         """Take one frame of `frame_samples` samples at 16 kHz."""
         begin = self.position
         self.position += frame_samples
-        if speech:
+        self._run = self._run + frame_samples if speech else 0
+        if speech and self.state is not State.PAUSE:
             if self.idle:
                 self._onset, self._voiced = begin, 0
             self._voiced += frame_samples
@@ -152,8 +161,13 @@ class TurnDetector:
 
     def _signal(self, speech: bool) -> Signal:
         if speech:
-            enough = self._voiced >= self._samples(self.settings.min_speech_ms)
-            return Signal.CONFIRMED if enough and not self.in_turn else Signal.SPEECH
+            if self.state is State.PAUSE:
+                enough = self._run >= self._samples(RESUME_MS)
+            else:
+                enough = self._voiced >= self._samples(self.settings.min_speech_ms)
+            return (
+                Signal.CONFIRMED if enough and self.state is not State.SPEAKING else Signal.SPEECH
+            )
         if self.idle:
             return Signal.SILENCE
         limit_ms = self.settings.silence_duration_ms if self.in_turn else ONSET_GAP_MS
@@ -173,6 +187,8 @@ class TurnDetector:
                 return [self._stop(split=True), self._start(self.position, continues=True)]
             case Action.DISCARD:
                 self.false_onsets += 1
+            case Action.RESUME:
+                self._silence, self._last_speech = 0, self.position
         return []
 
     def _start(self, start: int, *, continues: bool = False) -> SpeechStarted:

@@ -48,6 +48,16 @@ def test_a_pause_within_the_turn_does_not_end_it():
     assert outline(events) == [("start", 0.0), ("stop", 2.9)]
 
 
+def test_a_breath_in_the_pause_does_not_make_the_caller_wait_again():
+    events = tell(TurnDetector(), speech(1), silence(0.3), speech(0.04), silence(1))
+    assert outline(events) == [("start", 0.0), ("stop", 1.5)]
+
+
+def test_speech_that_begins_at_the_end_of_the_pause_keeps_the_turn_open():
+    events = tell(TurnDetector(), speech(1), silence(0.48), speech(0.3), silence(1))
+    assert outline(events) == [("start", 0.0), ("stop", 2.28)]
+
+
 def test_the_next_turn_does_not_hear_the_last_one_again():
     events = tell(TurnDetector(), speech(1), silence(0.5), speech(1), silence(1))
     assert outline(events) == [("start", 0.0), ("stop", 1.5), ("start", 1.5), ("stop", 3.0)]
