@@ -26,6 +26,9 @@ MAX_MESSAGE_BYTES = 32 * 1024 * 1024
 """A message over this closes the socket with 1009: it is refused before it is held in memory."""
 
 HEARTBEAT_S = 20.0
+STALLED_S = 15.0
+"""A client that takes nothing for this long is closed with 1008."""
+
 LAST_WRITE_S = 2.0
 """How long what still waits at the end of a session may take to be sent."""
 
@@ -119,7 +122,13 @@ async def _write(socket: web.WebSocketResponse, outbox: Outbox, *, binary: bool)
     try:
         while (item := await outbox.get()) is not None:
             payload, kind = encode(item, binary=binary)
-            await socket.send_frame(payload, kind)
+            async with asyncio.timeout(STALLED_S):
+                await socket.send_frame(payload, kind)
+    except TimeoutError:
+        log.warning("a client has read nothing for %d s and is closed", STALLED_S)
+        outbox.close()
+        reason = b"the client does not read its messages"
+        await socket.close(code=WSCloseCode.POLICY_VIOLATION, message=reason, drain=False)
     except ConnectionError:
         outbox.close()  # the reader sees the same end and finishes the session
     except Exception:

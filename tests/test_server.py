@@ -12,6 +12,7 @@ import sys
 import aiohttp
 import pytest
 
+from realtime.server import CALLERS
 from tests.client import Client, clip, quiet
 from tests.conftest import ROOT
 
@@ -152,3 +153,30 @@ async def test_sigterm_closes_callers_politely_and_exits_0(models):
             assert client.close_code == aiohttp.WSCloseCode.GOING_AWAY
         await asyncio.to_thread(process.communicate, timeout=30)
     assert process.returncode == 0
+
+
+async def test_a_client_that_does_not_read_is_closed_and_nobody_else(
+    connect, server, runtime, monkeypatch
+):
+    monkeypatch.setattr("realtime.websocket.STALLED_S", 0.3)
+    runtime.replier.words = ("One. ",) * 50
+    runtime.voice.seconds = 100.0
+    other = await connect()
+    callers = server.app[CALLERS]
+    reader, writer = await asyncio.open_connection(server.host, server.port, limit=1_024)
+    writer.write(
+        b"GET /v1/realtime HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    )
+    await reader.readuntil(b"session.created")
+    message = b'{"type":"response.create"}'
+    writer.write(bytes([0x81, 0x80 | len(message), 0, 0, 0, 0]) + message)
+    for _ in range(400):
+        if len(callers.sockets) == 1:
+            break
+        await asyncio.sleep(0.05)
+    assert len(callers.sockets) == 1
+    writer.close()
+    runtime.replier.words, runtime.voice.seconds = ("Fine. ",), 0.5
+    await other.say(quiet(0.3) + clip("ls_6930_0000") + quiet(1))
+    assert (await other.until("response.done"))["response"]["status"] == "completed"
