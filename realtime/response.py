@@ -82,7 +82,7 @@ class Response:
         self._max_output_tokens = max_output_tokens
         self._metadata = metadata
         self._binary = binary
-        self._in_history = in_history
+        self.in_history = in_history
         self.playout = Playout(wire.rate_hz)
         self._format = wire
         self._resampler = Resampler(VOICE_RATE_HZ, wire.rate_hz)
@@ -107,7 +107,7 @@ class Response:
         self._opened = True
         put = self._outbox.put
         put(events.OutputItemAdded(response_id=self.id, output_index=0, item=self.item.wire()))
-        if self._in_history:
+        if self.in_history:
             before = self._conversation.add(self.item)
             put(events.ItemAdded(previous_item_id=before, item=self.item.wire()))
         put(events.ContentPartAdded(**self._place(), part=self._part("")))
@@ -187,7 +187,7 @@ class Response:
         else:
             put(events.TextDone(**place, text=text))
         put(events.ContentPartDone(**place, part=self._part(text)))
-        if self._in_history:
+        if self.in_history:
             before = self._conversation.before(self.item.id)
             put(events.ItemDone(previous_item_id=before, item=self.item.wire()))
         put(events.OutputItemDone(response_id=self.id, output_index=0, item=self.item.wire()))
@@ -216,7 +216,7 @@ class Response:
             "status": status,
             "status_details": {"type": status, **details} if details else None,
             "output": [self.item.wire()] if over and self._opened else [],
-            "conversation_id": self._conversation.id if self._in_history else None,
+            "conversation_id": self._conversation.id if self.in_history else None,
             "output_modalities": ["audio"] if self._spoken else ["text"],
             "max_output_tokens": self._max_output_tokens,
             "audio": {

@@ -194,7 +194,8 @@ class Speaker:
         self, response: Response, config: SessionConfig, talk: Conversation, saying: str
     ) -> bool:
         """Make the reply; where it cannot be begun, say the sentence that is kept for that."""
-        speech = Speech(config.audio.output.speed, self._manners.pacing) if config.spoken else None
+        pacing = self._manners.pacing if response.in_history else None
+        speech = Speech(config.audio.output.speed, pacing) if config.spoken else None
         text = _fixed(saying) if saying else self._written(response, config, talk)
         try:
             return await make_reply(response, text, self._engines, speech=speech, owner=self._owner)

@@ -82,6 +82,23 @@ async def test_the_clients_own_report_is_better_than_the_model(connect, runtime)
     assert runtime.replier.prompts[1][2].text == "One two three four five six."
 
 
+async def test_a_response_outside_the_conversation_is_not_paced_and_leaves_no_trace(
+    connect, runtime
+):
+    runtime.voice.seconds = 3.0
+    client = await connect()
+    begun = asyncio.get_running_loop().time()
+    await client.send("response.create", response={"conversation": "none"})
+    done = await client.until("response.done")
+    assert asyncio.get_running_loop().time() - begun < 3.0
+    assert len(client.audio()) == 3 * 3 * 24_000 * 2
+    assert done["response"]["conversation_id"] is None
+    assert not client.of("conversation.item.added")
+    await client.say(TURN)
+    await client.until("response.output_audio.delta")
+    assert [m.role for m in runtime.replier.prompts[1]] == ["system", "user"]
+
+
 async def test_no_stale_audio_follows_an_interruption(connect, runtime):
     runtime.voice.seconds = 3.0
     client = await connect()
