@@ -3,7 +3,7 @@
 Bounds, and what happens at them: audio is limited to `MAX_AUDIO_S`, and a reply that would pass it
 pauses until the client has read some. Events are limited to `MAX_EVENTS`; a client that lets that
 many pile up reads nothing, and its session ends. Audio of a response that was interrupted is
-dropped before it costs anything to encode, and counted.
+dropped before it is sent, and counted.
 """
 
 from __future__ import annotations

@@ -6,10 +6,9 @@
     transcribe  the utterance goes to the recogniser, with those of all other sessions
     respond     words start a reply: language model -> pieces -> voice -> outbox
 
-A barge-in is a number: every response has the next one, its audio is stamped with it, and once a
-start of speech has closed a response nothing of it leaves any more. What was said and not answered
-starts one reply, as soon as nobody speaks and every utterance has its words. The session owns all
-its tasks; its end cancels and awaits them.
+A barge-in closes the running response: whoever still makes it may go on for a moment, but nothing
+of it leaves any more. What was said and not answered starts one reply, as soon as nobody speaks and
+every utterance has its words. The session owns all its tasks; its end cancels and awaits them.
 """
 
 from __future__ import annotations
