@@ -15,7 +15,7 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
 RUN_READY := $(VENV)/.run-ready
 DEV_READY := $(VENV)/.dev-ready
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
-LOCK := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
+LOCK := $(BIN)/uv pip compile --quiet --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate \
 	--custom-compile-command 'make lock' $(LOCK_FLAGS)
 
@@ -56,8 +56,15 @@ wheel: $(DEV_READY) ## build the wheel into dist/
 # Keeps a pin while pyproject.toml still allows it; LOCK_FLAGS=--upgrade takes the newest of everything.
 lock: ## write requirements/ anew from pyproject.toml (LOCK_FLAGS=--upgrade)
 	@test -x $(BIN)/uv || $(MAKE) setup
-	$(LOCK) --group build --output-file requirements/run.txt
-	$(LOCK) --group build --extra dev --constraints requirements/run.txt --output-file requirements/dev.txt
+	$(LOCK) pyproject.toml --universal --group build --output-file requirements/run.txt
+	$(LOCK) pyproject.toml --universal --group build --extra dev --constraints requirements/run.txt \
+		--output-file requirements/dev.txt
+	$(LOCK) --universal --group build --constraints requirements/run.txt --output-file requirements/build.txt
+	$(LOCK) pyproject.toml --universal --extra openai --constraints requirements/run.txt \
+		--output-file requirements/cpu.txt
+	$(LOCK) pyproject.toml --extra openai --extra gpu --extra chatterbox \
+		--overrides requirements/gpu-overrides.txt --python-platform x86_64-manylinux_2_28 \
+		--output-file requirements/gpu.txt
 
 browser: ## see whether the tests of the page find a Chromium
 	@for browser in chromium chromium-browser google-chrome google-chrome-stable \

@@ -16,10 +16,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from bootstrap import disk, install, verdict
+from bootstrap import disk, install, profiles, verdict
 from bootstrap import volume as layout
 from bootstrap.errors import BootstrapError
-from bootstrap.plan import PLANS, Plan, plan_for
+from bootstrap.plan import HubRepository, Model, Plan
 
 DONE, FAILED, TO_DO, INTERRUPTED, TERMINATED = 0, 1, 3, 130, 143
 
@@ -28,7 +28,10 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The command line. Exits with 2 where it is wrong."""
     parser = argparse.ArgumentParser(prog="python -m bootstrap", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--profile", default="embedded", choices=sorted(PLANS))
+    parser.add_argument("--profile", default="embedded", choices=sorted(profiles.PLANS))
+    parser.add_argument("--whisper", metavar="NAME", help="another Whisper: small, owner/name ...")
+    parser.add_argument("--voice", metavar="NAME", help="another voice: turbo, owner/name ...")
+    parser.add_argument("--llm", action="store_true", help="the small language model, too")
     parser.add_argument("--volume", type=Path, metavar="DIR", help="default: /data or your own")
     parser.add_argument("--check", action="store_true", help="verify every file's SHA-256")
     parser.add_argument("--dry-run", action="store_true", help="only say what would be done")
@@ -51,15 +54,27 @@ async def rehearse(plan: Plan, volume: Path, check: bool) -> int:
         if model.role in there:
             print(f"{model.role}: {there[model.role]} ({note})")
         else:
-            target = layout.source_folder(volume, model.source) / model.opens
-            size = disk.megabytes(model.source.size_bytes)
-            print(f"{model.role}: would fetch {model.source.title} ({size}) to {target} ({note})")
+            print(f"{model.role}: {_intent(model, volume)} ({note})")
     missing = install.lacking(findings)
     if not missing:
         return DONE
     needed, free = install.space_needed_bytes(missing), _free_bytes(volume)
-    print(f"space: {disk.megabytes(needed)} needed, {disk.megabytes(free)} free")
+    unknown = [source.title for source in missing if not source.size_bytes]
+    more = f", and what {', '.join(unknown)} takes" if unknown else ""
+    print(f"space: {disk.megabytes(needed)} needed{more}, {disk.megabytes(free)} free")
     return TO_DO
+
+
+def _intent(model: Model, volume: Path) -> str:
+    """What would be done for a model."""
+    source = model.source
+    target = layout.source_folder(volume, source)
+    if isinstance(source, HubRepository):
+        size = disk.megabytes(source.size_bytes) if source.files else "as large as the hub says"
+    else:
+        size = disk.megabytes(source.size_bytes)
+        target = target / model.opens if model.opens else target
+    return f"would fetch {source.title} ({size}) to {target}"
 
 
 def _free_bytes(volume: Path) -> int:
@@ -69,13 +84,16 @@ def _free_bytes(volume: Path) -> int:
 
 
 async def run(options: argparse.Namespace) -> int:
-    """Do what the command line says; a SIGTERM cancels it, so that pip does not outlive us."""
+    """Do what the command line says; a SIGTERM cancels it, so that nothing outlives us."""
     task = asyncio.current_task()
     assert task is not None
     if sys.platform != "win32":
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     act = rehearse if options.dry_run else fill
-    return await act(plan_for(options.profile), _volume(options.volume), options.check)
+    plan = profiles.plan_for(
+        options.profile, whisper=options.whisper, voice=options.voice, llm=options.llm
+    )
+    return await act(plan, _volume(options.volume), options.check)
 
 
 def _volume(named: Path | None) -> Path:

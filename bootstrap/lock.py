@@ -47,8 +47,10 @@ else:
 
 
 @asynccontextmanager
-async def held(path: Path) -> AsyncIterator[None]:
+async def held(path: Path) -> AsyncIterator[int]:
     """Hold the lock for the body, waiting as long as another has it. Cancelling ends the wait.
+
+    Yields the descriptor: a process that inherits it (not on Windows) holds the lock, too.
 
     Raises:
         OSError: the file cannot be made or opened.
@@ -59,7 +61,7 @@ async def held(path: Path) -> AsyncIterator[None]:
         await _acquire(descriptor, path)
         _say(descriptor, json.dumps({"host": socket.gethostname(), "pid": os.getpid()}))
         try:
-            yield
+            yield descriptor
         finally:
             _say(descriptor, "")
     finally:

@@ -9,23 +9,21 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import signal
-import sys
-from contextlib import suppress
 from pathlib import Path
 
-from bootstrap import disk
+from bootstrap import child, disk
 from bootstrap.errors import BootstrapError
 from bootstrap.plan import Wheel
+from bootstrap.progress import Progress
 
-PROGRESS_S = 5.0
+POLL_S = 0.2
 TAIL_BYTES = 32_768
 """Of pip's output, kept to explain a failure."""
 
 log = logging.getLogger("banter.bootstrap")
 
 
-async def download(wheel: Wheel, work: Path) -> Path:
+async def download(wheel: Wheel, work: Path, progress: Progress) -> Path:
     """Download a wheel below `work`, an empty folder; pip has compared its SHA-256 with the plan's.
 
     Cancelling kills pip and waits for its end.
@@ -35,12 +33,15 @@ async def download(wheel: Wheel, work: Path) -> Path:
         OSError: `work` cannot be written to.
     """
     arrived = work / "wheel"
-    process = await _start(_arguments(wheel, work, arrived), _environment(work))
+    process = await child.start(
+        _arguments(wheel, work, arrived), _environment(work), what="run pip"
+    )
     try:
-        output = await _follow(process, wheel, work)
+        output = await _follow(process, wheel, work, progress)
         status = await process.wait()
     finally:
-        await _end(process)
+        await child.end(process)
+        progress.clear()
     if status != 0:
         log.debug("pip said:\n%s", output)
         raise explain(wheel, status, output)
@@ -66,56 +67,25 @@ def _environment(work: Path) -> dict[str, str]:
     return os.environ | dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(temporary))
 
 
-async def _start(arguments: list[str], environment: dict[str, str]) -> asyncio.subprocess.Process:
-    """Start pip in a session of its own, so that it and its children can be ended together."""
-    try:
-        return await asyncio.create_subprocess_exec(
-            sys.executable,
-            *arguments,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            env=environment,
-            start_new_session=True,
-        )
-    except OSError as error:
-        raise BootstrapError(
-            f"Python ({sys.executable!r}) cannot be started to run pip: {error.strerror}",
-            "Run the server with a complete Python",
-        ) from error
-
-
-async def _follow(process: asyncio.subprocess.Process, wheel: Wheel, work: Path) -> str:
+async def _follow(
+    process: asyncio.subprocess.Process, wheel: Wheel, work: Path, progress: Progress
+) -> str:
     """Report progress until pip closes its output; returns the output's tail."""
     assert process.stdout is not None
     tail = b""
     async with asyncio.TaskGroup() as tasks:
-        reporter = tasks.create_task(_report(wheel, work))
+        reporter = tasks.create_task(_report(wheel, work, progress))
         while piece := await process.stdout.read(TAIL_BYTES):
             tail = (tail + piece)[-TAIL_BYTES:]
         reporter.cancel()
     return tail.decode(errors="replace")
 
 
-async def _report(wheel: Wheel, work: Path) -> None:
-    """One line every few seconds with what has arrived. pip copies at its end, hence the bound."""
+async def _report(wheel: Wheel, work: Path, progress: Progress) -> None:
+    """Tell what has arrived. pip copies at its end, hence the bound."""
     while True:
-        await asyncio.sleep(PROGRESS_S)
-        arrived_bytes = min(disk.size_of(work), wheel.size_bytes)
-        size = disk.megabytes(wheel.size_bytes)
-        log.info("%s: %s of %s", wheel.title, disk.megabytes(arrived_bytes), size)
-
-
-async def _end(process: asyncio.subprocess.Process) -> None:
-    """Kill what still runs and wait for its end."""
-    if process.returncode is not None:
-        return
-    with suppress(ProcessLookupError):
-        if sys.platform == "win32":
-            process.kill()
-        else:
-            os.killpg(process.pid, signal.SIGKILL)
-    await process.wait()
+        await asyncio.sleep(POLL_S)
+        progress.update(min(disk.size_of(work), wheel.size_bytes))
 
 
 _ELSEWHERE = (
@@ -173,7 +143,7 @@ def explain(wheel: Wheel, status: int, output: str) -> BootstrapError:
     """The error for a pip that ended with `status` (negative: by that signal)."""
     requirement = f"{wheel.distribution}=={wheel.version}"
     cause, remedy = _reason(output) or (
-        f"pip {_ending(status)}: {_last_words(output)}",
+        f"pip {child.ending(status)}: {_last_words(output)}",
         "See what pip says, and start again",
     )
     return BootstrapError(
@@ -187,11 +157,6 @@ def _reason(output: str) -> tuple[str, str] | None:
         if any(needle in output for needle in needles):
             return cause, remedy
     return None
-
-
-def _ending(status: int) -> str:
-    """How pip ended, in words."""
-    return f"was killed by signal {-status}" if status < 0 else f"failed with status {status}"
 
 
 def _last_words(output: str) -> str:

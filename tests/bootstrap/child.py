@@ -12,7 +12,8 @@ from pathlib import Path
 
 from fake_index import plan_from_json
 
-import bootstrap.plan
+import bootstrap.hub
+import bootstrap.profiles
 
 ARMED = {"now": False}
 SEEN: list[str] = []
@@ -30,7 +31,7 @@ def watch(event: str, arguments: tuple[object, ...]) -> None:
         return
     if event in FORBIDDEN or (event == "open" and writes(arguments[2])):
         SEEN.append(f"{event} {arguments!r}")
-    if event == "import" and str(arguments[0]).startswith("tiny_"):
+    if event == "import" and str(arguments[0]).startswith(("tiny_", "huggingface_hub")):
         SEEN.append(f"import {arguments[0]}")
 
 
@@ -43,7 +44,8 @@ def writes(flags: object) -> bool:
 def run() -> int:
     """The command, watched."""
     plan = plan_from_json(Path(sys.argv[1]).read_text(encoding="utf-8"))
-    bootstrap.plan.PLANS = {plan.profile: plan}
+    bootstrap.profiles.PLANS = {plan.profile: plan}
+    bootstrap.hub.ATTEMPTS, bootstrap.hub.DELAY_S = 3, 0.05
     from bootstrap.__main__ import main
 
     sys.addaudithook(watch)

@@ -10,9 +10,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from fake_hub import Hub
 from fake_index import WAIT_S, Index, make_plan, plan_to_json
+from small_models import hub_plan
 
 import bootstrap
+import bootstrap.hub as bootstrap_hub
 from bootstrap.plan import Plan
 
 HERE = Path(__file__).parent
@@ -52,6 +55,62 @@ def index(running_index: Index, plan: Plan, monkeypatch: pytest.MonkeyPatch) -> 
     running_index.reset()
     yield running_index
     running_index.release()
+
+
+@pytest.fixture(autouse=True)
+def _own_environment() -> Iterator[None]:
+    """`ensure` points this process at the test's volume; the next test is not to notice."""
+    before = dict(os.environ)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
+
+
+@pytest.fixture(scope="session")
+def running_hub() -> Iterator[Hub]:
+    hub = Hub()
+    yield hub
+    hub.close()
+
+
+@pytest.fixture
+def hub(running_hub: Hub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
+    """The hub, and the client told to use nothing else by the variables that it reads itself."""
+    for name in list(os.environ):
+        if name.startswith(("HF_", "HUGGING")) or name.lower().endswith("_proxy"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("HF_ENDPOINT", running_hub.url)
+    monkeypatch.setenv("HF_HUB_DOWNLOAD_TIMEOUT", "1")
+    monkeypatch.setattr(bootstrap_hub, "ATTEMPTS", 3)
+    monkeypatch.setattr(bootstrap_hub, "DELAY_S", 0.05)
+    running_hub.reset()
+    yield running_hub
+    running_hub.release()
+
+
+@pytest.fixture(scope="session")
+def fetched_once(running_hub: Hub, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A volume that the real command filled from the hub."""
+    folder = tmp_path_factory.mktemp("fetched")
+    running_hub.reset()
+    own = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
+    (folder / "plan.json").write_text(plan_to_json(hub_plan()), encoding="utf-8")
+    command = [sys.executable, str(HERE / "child.py"), str(folder / "plan.json")]
+    subprocess.run(
+        [*command, "--profile", "gpu", "--volume", str(folder / "volume")],
+        check=True,
+        timeout=WAIT_S,
+        env={**own, "HF_ENDPOINT": running_hub.url, "PYTHONPATH": str(REPOSITORY)},
+    )
+    return folder / "volume"
+
+
+@pytest.fixture
+def fetched(fetched_once: Path, volume: Path) -> Path:
+    """A complete volume of the test's own, links and all."""
+    shutil.copytree(fetched_once, volume, symlinks=True)
+    return volume
 
 
 @pytest.fixture(scope="session")

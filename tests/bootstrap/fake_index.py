@@ -14,7 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from bootstrap.plan import Model, Plan, PlannedFile, Wheel
+from bootstrap.plan import HubRepository, Model, Plan, PlannedFile, Wheel
 
 WAIT_S = 30.0
 """Longer than anything here takes; a test that waits so long has failed."""
@@ -78,9 +78,13 @@ def plan_from_json(text: str) -> Plan:
 
 
 def _model(entry: dict[str, Any]) -> Model:
-    source = entry["source"]
-    files = tuple(PlannedFile(**file) for file in source.pop("files"))
-    return Model(entry["role"], Wheel(**source, files=files), entry["opens"])
+    read = entry["source"]
+    read["files"] = tuple(PlannedFile(**file) for file in read["files"])
+    if "repository" in read:
+        for name in ("patterns", "required"):
+            read[name] = tuple(read[name])
+        return Model(entry["role"], HubRepository(**read), entry["opens"])
+    return Model(entry["role"], Wheel(**read), entry["opens"])
 
 
 class Index:

@@ -7,16 +7,14 @@ from pathlib import Path
 import pytest
 
 import bootstrap.__main__ as command
-import bootstrap.plan
+import bootstrap.profiles
 from bootstrap import volume as layout
 from bootstrap.plan import Plan
-
-PINNED = bootstrap.plan.EMBEDDED
 
 
 @pytest.fixture(autouse=True)
 def _small_plan(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bootstrap.plan, "PLANS", {"embedded": plan})
+    monkeypatch.setattr(bootstrap.profiles, "PLANS", {"embedded": plan})
 
 
 def test_line_for_each_model(filled: Path, capsys: pytest.CaptureFixture[str]) -> None:

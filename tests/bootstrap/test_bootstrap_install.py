@@ -9,7 +9,6 @@ import logging
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -17,6 +16,7 @@ from pathlib import Path
 
 import pytest
 from fake_index import WAIT_S, Index, make_wheel, noise
+from volumes import finish, read_only, small, snapshot, start
 
 import bootstrap
 from bootstrap import disk, install
@@ -24,18 +24,8 @@ from bootstrap import volume as layout
 from bootstrap.plan import Model, Plan
 
 Command = Callable[..., list[str]]
-Snapshot = dict[str, tuple[int, ...]]
 
 HAS_PROC = Path("/proc/self/cmdline").exists()
-
-
-def snapshot(volume: Path) -> Snapshot:
-    """Everything about everything on a volume that a write would change."""
-    found = {}
-    for path in [volume, *sorted(volume.rglob("*"))]:
-        status = path.lstat()
-        found[str(path)] = (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
-    return found
 
 
 def expected(volume: Path) -> dict[str, Path]:
@@ -68,16 +58,6 @@ def pips(volume: Path) -> list[int]:
 def no_pip(monkeypatch: pytest.MonkeyPatch) -> None:
     """From now on a run that would start pip fails."""
     monkeypatch.setattr(sys, "executable", "/nothing/may/be/run")
-
-
-def finish(child: subprocess.Popen[str]) -> tuple[int, str, str]:
-    """Exit status, standard output and standard error of a child."""
-    out, err = child.communicate(timeout=WAIT_S)
-    return child.returncode, out, err
-
-
-def start(arguments: list[str]) -> subprocess.Popen[str]:
-    return subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 async def test_first_start_installs_everything(
@@ -293,19 +273,6 @@ def test_terminated_command_takes_pip_with_it(index: Index, volume: Path, comman
         child.terminate()
         assert finish(child)[0] == 143
     assert pips(volume) == []
-
-
-def read_only(own_mounts: list[str], volume: Path, arguments: list[str]) -> list[str]:
-    """The command, run where the volume is mounted read-only."""
-    script = 'mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && exec "$@"'
-    return [*own_mounts, "sh", "-c", script, str(volume), *arguments]
-
-
-def small(own_mounts: list[str], volume: Path, size: str, arguments: list[str]) -> list[str]:
-    """The command, run where the volume is a small disk."""
-    volume.mkdir()
-    script = f'mount -t tmpfs -o size={size} none "$0" && exec "$@"'
-    return [*own_mounts, "sh", "-c", script, str(volume), *arguments]
 
 
 def test_read_only_volume_that_is_complete_works(

@@ -11,11 +11,18 @@ from pathlib import Path
 import pytest
 from fake_index import Index
 
-from bootstrap import pip
+from bootstrap import pip, progress
 from bootstrap.errors import BootstrapError
 from bootstrap.plan import Plan, Wheel
+from bootstrap.progress import Progress
+from bootstrap.state import DOWNLOADING, State
 
 WHEEL = Wheel("tiny-mind", "1.0", 1, "0" * 64, ())
+
+
+def untold(folder: Path) -> Progress:
+    """Progress that nobody watches."""
+    return Progress("tiny-mind 1.0", 300_000, State(folder, "embedded"), DOWNLOADING)
 
 
 def names(folder: Path, pattern: str) -> list[str]:
@@ -62,7 +69,7 @@ async def test_wheel_with_another_hash_is_refused_by_pip(
 ) -> None:
     wheel = dataclasses.replace(plan.sources[1], sha256="0" * 64)
     with pytest.raises(BootstrapError, match="another SHA-256 than the pinned one"):
-        await pip.download(wheel, tmp_path)
+        await pip.download(wheel, tmp_path, untold(tmp_path))
     assert not names(tmp_path, "*.whl")
 
 
@@ -78,7 +85,7 @@ async def test_wheel_that_the_index_does_not_have(
 ) -> None:
     wheel = dataclasses.replace(plan.sources[1], **changes)
     with pytest.raises(BootstrapError, match=cause):
-        await pip.download(wheel, tmp_path)
+        await pip.download(wheel, tmp_path, untold(tmp_path))
 
 
 async def test_no_network(
@@ -89,7 +96,7 @@ async def test_no_network(
     monkeypatch.setenv("PIP_INDEX_URL", f"http://127.0.0.1:{port}/simple")
     monkeypatch.setenv("PIP_RETRIES", "1")  # pip names the reason only when it tries again
     with pytest.raises(BootstrapError, match="the package index cannot be reached"):
-        await pip.download(plan.sources[1], tmp_path)
+        await pip.download(plan.sources[1], tmp_path, untold(tmp_path))
 
 
 async def test_python_without_pip(
@@ -99,7 +106,7 @@ async def test_python_without_pip(
     folder = "Scripts" if sys.platform == "win32" else "bin"
     monkeypatch.setattr(sys, "executable", str(tmp_path / "bare" / folder / "python"))
     with pytest.raises(BootstrapError, match="this Python has no pip"):
-        await pip.download(plan.sources[1], tmp_path)
+        await pip.download(plan.sources[1], tmp_path, untold(tmp_path))
 
 
 async def test_python_that_cannot_be_started(
@@ -107,7 +114,7 @@ async def test_python_that_cannot_be_started(
 ) -> None:
     monkeypatch.setattr(sys, "executable", str(tmp_path / "absent"))
     with pytest.raises(BootstrapError, match="cannot be started"):
-        await pip.download(plan.sources[1], tmp_path)
+        await pip.download(plan.sources[1], tmp_path, untold(tmp_path))
 
 
 async def test_progress_is_told_while_pip_runs(
@@ -117,7 +124,8 @@ async def test_progress_is_told_while_pip_runs(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(pip, "PROGRESS_S", 0.05)
+    monkeypatch.setattr(pip, "POLL_S", 0.05)
+    monkeypatch.setattr(progress, "LINE_S", 0.0)
     caplog.set_level("INFO", "banter.bootstrap")
-    await pip.download(plan.sources[1], tmp_path)
+    await pip.download(plan.sources[1], tmp_path, untold(tmp_path))
     assert "tiny-mind 1.0: 0.0 MB of 0.3 MB" in caplog.text

