@@ -23,7 +23,7 @@ LAYERS = {
     "2 engines": "batcher threads engines engines.*",
     "1 pure": (
         "events turns sentences speakable conversation items audio session_config fair_queue"
-        " settings errors metrics ids recognition formats playout thoughts"
+        " batching settings errors metrics ids recognition formats playout thoughts"
     ),
 }
 """The modules of `realtime`, without that name; `realtime` itself holds a docstring and is pure."""
