@@ -10,9 +10,9 @@ once, for what the costs leave out (the history that the language model reads ah
 get in each other's way) and for the machine's other work.
 
 Costs are CPU time, not time that passed, because they are measured once, at a moment when anything
-may disturb. What a busy machine does to them: the recogniser, the voice and the ear cost 5 to 20 %
-more, and the language model, whose threads wait for each other, up to 80 %. So fewer sessions come
-out then, and `FEWEST` is what any error leaves.
+may disturb. On two cores alone 38 to 46 sessions come out for an echo and 11 to 13 with the
+embedded language model; beside a process that takes one of the cores 42 to 53 and 8. `FEWEST` is
+what any error leaves.
 """
 
 from __future__ import annotations

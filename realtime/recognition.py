@@ -49,8 +49,8 @@ class Windows:
     def longest_s(self) -> float:
         """Audio longer than this goes in several windows.
 
-        Two of 15 s cost a third of one of 30 s, and others' come between. On seven long clips 6.4 %
-        of the words are wrong instead of 6.2 %.
+        Two of 15 s cost less than half of one of 30 s, and others' come between. On seven long
+        clips 6.4 % of the words are wrong instead of 6.2 %.
         """
         return self.seconds[-2:][0] - self.tail_s
 

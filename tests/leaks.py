@@ -13,6 +13,8 @@ from pathlib import Path
 SETTLED_S = 5.0
 """What is closing has this long to be closed."""
 
+LOOKS = 5
+"""As often as nothing has changed, nothing is closing any more."""
 
 @dataclass(frozen=True)
 class Held:
@@ -32,8 +34,19 @@ def held() -> Held:
     )
 
 
+async def at_rest() -> Held:
+    """What is held when nothing is being opened or closed."""
+    seen = [held()]
+    for _ in range(int(SETTLED_S / 0.005)):
+        await asyncio.sleep(0.005)
+        seen = [*seen[1 - LOOKS :], held()]
+        if len(seen) == LOOKS and all(each == seen[0] for each in seen):
+            return seen[0]
+    raise AssertionError("it does not come to rest")
+
+
 async def settled(before: Held) -> Held:
-    """What is held once nothing of it is over what was held before; in the end, what is."""
+    """What is held once that is what was held before; else, what is held in the end."""
     for _ in range(int(SETTLED_S / 0.005)):
         if held() == before:
             break

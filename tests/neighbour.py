@@ -67,7 +67,7 @@ class Neighbour:
             self.saying.words
         )
         pieces = [p.strip() for p in reply_to(self.saying.words)]
-        assert told["output_audio_transcript.done"]["transcript"] == " ".join(pieces)
+        assert told["output_audio_transcript.done"]["transcript"] == " ".join(pieces), told
         sound = np.concatenate([sound_of(piece) for piece in pieces])
         response = told["done"]["response"]
         assert response["status"] == "completed"

@@ -9,11 +9,13 @@ says; whatever fails, fails on that.
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 import zlib
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -36,7 +38,7 @@ from realtime.session_config import SessionConfig
 from realtime.speaker import Manners
 from tests.client import Client, clip, quiet
 from tests.fakes import FakeRuntime
-from tests.llm_endpoint import Answer, Endpoint, finish, stream, words
+from tests.llm_endpoint import Answer, Endpoint, finish, words
 
 PATIENCE_S = 10.0
 """Nobody waits for ever: an event that does not come within this is a failure."""
@@ -50,7 +52,7 @@ class Saying:
     seconds: float
     words: str
 
-    @property
+    @cached_property
     def audio(self) -> bytes:
         return quiet(0.3) + clip(self.name)[: int(self.seconds * 48_000)] + quiet(0.8)
 
@@ -61,19 +63,42 @@ TROUBLE = Saying("ls_mlx", 3.6, "trouble is what i am")
 SAYINGS = (CONCORD, FROG, TROUBLE)
 
 
+class Gate:
+    """Holds up an engine's thread: on all work, or on trouble alone, until it is opened."""
+
+    def __init__(self) -> None:
+        self._all, self._trouble = threading.Event(), threading.Event()
+
+    def close(self, *, to_trouble: bool = False) -> None:
+        (self._trouble if to_trouble else self._all).clear()
+
+    def open(self) -> None:
+        self._all.set()
+        self._trouble.set()
+
+    def pass_through(self, texts: Sequence[str]) -> None:
+        """Called on the engine's thread."""
+        assert self._all.wait(PATIENCE_S)
+        if any(TROUBLE.words in text for text in texts):
+            assert self._trouble.wait(PATIENCE_S)
+
+
 @dataclass
 class Decoder:
     """The recogniser's weights, on its thread."""
 
     batches: list[list[str]] = field(default_factory=list)
+    busy_with: list[str] = field(default_factory=list)
     failure: BaseException | None = None
     """Raised on a batch that trouble is in."""
-    gate: threading.Event = field(default_factory=threading.Event)
+    gate: Gate = field(default_factory=Gate)
 
     def __call__(self, batch: Sequence[Window]) -> list[Heard]:
         said = [min(SAYINGS, key=lambda s: abs(s.seconds - w.seconds)).words for w in batch]
         self.batches.append(said)
-        assert self.gate.wait(PATIENCE_S)
+        self.busy_with = said
+        self.gate.pass_through(said)
+        self.busy_with = []
         if self.failure and TROUBLE.words in said:
             raise self.failure
         return [
@@ -92,15 +117,35 @@ class Llama(Endpoint):
         super().__init__()
         self.gate = asyncio.Event()
         """Replies that have begun go on when it is set."""
-        self.begun = 0
+        self.replies = 0
+        """Asked for so far; preparations are not counted."""
 
     async def _chat(self, request: web.Request) -> web.StreamResponse:
-        said = (await request.json())["messages"][-1]["content"]
+        asked = await request.json()
+        said = asked["messages"][-1]["content"]
+        self.replies += asked["max_tokens"] > 1
         if self.failure and TROUBLE.words in said:
             return await self.failure(self, request)
-        first, second = reply_to(said)
-        answer = stream(reading(0), words(first), *[self._hold] * 200, words(second), finish())
-        return await answer(self, request)
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        with suppress(ConnectionError):  # he wants no more
+            await self._say(response, *reply_to(said))
+        return response
+
+    async def _say(self, response: web.StreamResponse, first: str, second: str) -> None:
+        await _send(response, reading(0))
+        await _send(response, words(first))
+        while not self.gate.is_set():  # it is held up, not stuck
+            await _send(response, reading(0))
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self.gate.wait(), 0.05)
+        await _send(response, words(second))
+        await _send(response, finish())
+
+
+async def _send(response: web.StreamResponse, line: dict[str, Any]) -> None:
+    await response.write(f"data: {json.dumps(line)}\n\n".encode())
+
 
 def reading(tokens: int) -> dict[str, Any]:
     """The line that tells how much of a prompt of 1,000 tokens is read."""
@@ -119,14 +164,14 @@ class Voice(EmbeddedVoice):
         super().__init__(metrics=metrics)
         self.spoken: list[str] = []
         self.failure: BaseException | None = None
-        self.gate = threading.Event()
+        self.gate = Gate()
         self.long = False
         """Trouble takes minutes to say."""
 
     def run(self, batch: Sequence[Any]) -> list[Int16]:
         for piece in batch:
             self.spoken.append(piece.text)
-            assert self.gate.wait(PATIENCE_S)
+            self.gate.pass_through([piece.text])
             if self.failure and TROUBLE.words in piece.text:
                 raise self.failure
         return [
@@ -153,11 +198,13 @@ class Street:
     replier: EmbeddedReplier
     llama: Llama
     voice: Voice
+    clients: list[Client] = field(default_factory=list)
 
     async def knock(self) -> Client:
         """A new caller, whose words are told to him."""
         url = self.server.make_url("/v1/realtime")
         client = Client(await self.http.ws_connect(url, max_msg_size=0))
+        self.clients.append(client)
         await client.until("session.created")
         transcription = {"audio": {"input": {"transcription": {"model": "whisper-1"}}}}
         await client.send("session.update", session=transcription)
@@ -174,12 +221,26 @@ class Street:
         slots = self.replier._turnstile.slots
         return self.whisper._batcher.waiting, len(slots), self.voice._batcher.waiting
 
+    async def hold_up_the_recogniser(self) -> int:
+        """Both neighbours wait for their words; how many of them are not yet in the batch."""
+        self.decoder.gate.close()
+        await until(lambda: len(self.decoder.busy_with) + self.waiting[0] == 2)
+        return self.waiting[0]
+
+    async def empty(self) -> None:
+        """Everybody goes home."""
+        self.repair()
+        while self.clients:
+            await self.clients.pop().socket.close()
+        await until(lambda: not self.callers)
+
     def repair(self) -> None:
         """Nothing fails and nothing is held up."""
         self.decoder.failure = self.llama.failure = self.voice.failure = None
         self.voice.long = False
-        for gate in (self.decoder.gate, self.llama.gate, self.voice.gate):
-            gate.set()
+        self.decoder.gate.open()
+        self.llama.gate.set()
+        self.voice.gate.open()
 
 
 @asynccontextmanager

@@ -29,7 +29,7 @@ def test_no_measurement_makes_it_absurd(cpu_s: float, expected: int) -> None:
 
 
 @given(st.floats(0.001, 10), st.floats(1, 3), st.integers(1, 16))
-def test_a_disturbed_measurement_never_lets_more_in(
+def test_what_costs_more_never_lets_more_in_and_more_cores_never_fewer(
     cpu_s: float, inflated: float, cores: int
 ) -> None:
     quiet = sessions(cores, reply=Cost(cpu_s, threads=cores))

@@ -17,6 +17,14 @@ def test_silence_needs_both_signs():
     assert not heard("you", no_speech=0.1, log=-1.5).silent
 
 
+def test_on_short_audio_either_sign_may_do():
+    assert heard("No.", no_speech=0.75, log=-0.3, seconds=1.2).silent
+    assert heard("No.", no_speech=0.45, log=-1.05, seconds=1.2).silent
+    assert not heard("No.", no_speech=0.45, log=-0.5, seconds=1.2).silent
+    assert not heard("No.", no_speech=0.3, log=-1.05, seconds=1.2).silent
+    assert not heard("The still smell of beer", no_speech=0.455, log=-1.045, seconds=2.7).silent
+
+
 def test_what_whisper_says_to_silence_is_believed_only_in_plain_speech():
     assert heard("Thank you.", no_speech=0.5).phantom
     assert heard("Thank you.", log=-1.2).phantom

@@ -8,17 +8,19 @@ the next time. In the end the process holds what it held before.
 from __future__ import annotations
 
 import asyncio
+import base64
+import json
 import socket
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 
 import pytest
 import pytest_asyncio
 
-from realtime.engines.llm import MAX_WAITING, SLOTS
+from realtime.errors import Saturated
 from tests.client import Client
-from tests.leaks import held, settled
+from tests.leaks import at_rest, settled
 from tests.llm_endpoint import Answer, cut, hang_up, nothing, status, stream, stuck, words
 from tests.neighbour import Neighbour
 from tests.street import (
@@ -87,13 +89,15 @@ def decoder_fails(failure: BaseException, code: str) -> Trouble:
         if isinstance(failure, SystemExit):  # who dies with others in a batch: see below
             prompt = {"audio": {"input": {"transcription": {"prompt": "a batch of its own"}}}}
             await client.send("session.update", session=prompt)
-        street.decoder.gate.clear()
-        await until(lambda: len(street.decoder.batches[-1]) + street.waiting[0] == 2)
+        waiting = await street.hold_up_the_recogniser()
         street.decoder.failure = failure
         await client.say(TROUBLE.audio)
-        before = street.waiting[0]
-        await until(lambda: street.waiting[0] == before + 1)
-        street.decoder.gate.set()
+        try:
+            await until(lambda: street.waiting[0] == waiting + 1)
+        finally:
+            print(waiting, street.waiting, street.decoder.busy_with, street.decoder.batches[-4:])
+            for e in client.events: print(e["type"])
+        street.decoder.gate.open()
         assert await not_transcribed(client) == code
         await answered(street, client)
         await client.socket.close()
@@ -133,12 +137,12 @@ async def recogniser_is_full(street: Street) -> None:
     client = await street.knock()
     by_hand = {"audio": {"input": {"turn_detection": None}}}
     await client.send("session.update", session=by_hand)
-    street.decoder.gate.clear()
+    await street.hold_up_the_recogniser()
     for _ in range(8):
         await client.say(TROUBLE.audio)
         await client.send("input_audio_buffer.commit")
     assert await not_transcribed(client) == "saturated"
-    street.decoder.gate.set()
+    street.decoder.gate.open()
     kinds = ("completed", "failed")
     names = [f"conversation.item.input_audio_transcription.{kind}" for kind in kinds]
     while sum(len(client.of(name)) for name in names) < 8:
@@ -151,12 +155,13 @@ async def line_at_the_language_model_is_full(street: Street) -> None:
     """The neighbours' replies are being written; everybody else's place is taken."""
     client = await street.knock()
     street.llama.gate.clear()
-    street.llama.begun = 0
-    await until(lambda: street.llama.begun == 2)
+    before = street.llama.replies
+    await until(lambda: street.llama.replies == before + 2)
     async with AsyncExitStack() as crowd:
-        while street.waiting[1] < SLOTS + MAX_WAITING:
-            place = street.replier._turnstile.admit(owner=object())
-            await crowd.enter_async_context(place)
+        with suppress(Saturated):
+            while True:
+                place = street.replier._turnstile.admit(owner=object())
+                await crowd.enter_async_context(place)
         await client.say(TROUBLE.audio)
         assert await not_answered(client) == "saturated"
     street.llama.gate.set()
@@ -167,18 +172,13 @@ async def line_at_the_language_model_is_full(street: Street) -> None:
 # --- the caller is gone, or does not read -------------------------------------------------------
 
 
-def vanish(client: Client) -> None:
-    """As a pulled cable does: no close frame, no goodbye."""
-    raw = client.socket.get_extra_info("socket")
-    raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    raw.shutdown(socket.SHUT_RDWR)
-
-
 async def gone(street: Street, client: Client) -> None:
-    """The server has noticed, and has ended the session."""
-    vanish(client)
+    """Without a goodbye, as when a process dies; the server notices, and ends the session."""
+    connection = client.socket._response.connection
+    assert connection is not None
+    assert connection.transport is not None
+    connection.transport.abort()
     await until(lambda: street.callers == 2)
-    await client.socket.close()
 
 
 async def gone_in_mid_turn(street: Street) -> None:
@@ -190,26 +190,25 @@ async def gone_in_mid_turn(street: Street) -> None:
 
 async def gone_while_transcribed(street: Street) -> None:
     client = await street.knock()
-    street.decoder.gate.clear()
+    street.decoder.gate.close(to_trouble=True)
     await client.say(TROUBLE.audio)
-    await until(lambda: TROUBLE.words in street.decoder.batches[-1] or street.waiting[0] == 3)
+    await until(lambda: TROUBLE.words in street.decoder.batches[-1])
     await gone(street, client)
-    street.decoder.gate.set()
+    street.decoder.gate.open()
 
 
 async def gone_while_he_waits_for_the_recogniser(street: Street) -> None:
     """His utterance is dropped before it costs anything."""
     client = await street.knock()
-    street.decoder.gate.clear()
-    await until(lambda: len(street.decoder.batches[-1]) + street.waiting[0] == 2)
-    before = len(street.decoder.batches), street.waiting[0]
+    waiting = await street.hold_up_the_recogniser()
+    batches = len(street.decoder.batches)
     await client.say(TROUBLE.audio)
-    await until(lambda: street.waiting[0] == before[1] + 1)
+    await until(lambda: street.waiting[0] == waiting + 1)
     await gone(street, client)
-    street.decoder.gate.set()
-    await asyncio.sleep(0)
-    assert street.waiting[0] == before[1]
-    assert all(TROUBLE.words not in batch for batch in street.decoder.batches[before[0] :])
+    assert street.waiting[0] == waiting
+    street.decoder.gate.open()
+    await until(lambda: len(street.decoder.batches) > batches)
+    assert all(TROUBLE.words not in batch for batch in street.decoder.batches[batches:])
 
 
 async def gone_while_the_language_model_reads(street: Street) -> None:
@@ -235,24 +234,25 @@ async def gone_from_the_language_model(street: Street, answer: Answer) -> None:
 
 async def gone_while_the_voice_speaks(street: Street) -> None:
     client = await street.knock()
+    street.voice.gate.close(to_trouble=True)
     await client.say(TROUBLE.audio)
-    await told(client, "response.created")
-    street.voice.gate.clear()
-    await until(lambda: TROUBLE.words in street.voice.spoken[-1] or street.waiting[2])
+    await until(lambda: TROUBLE.words in street.voice.spoken[-1])
     await gone(street, client)
-    street.voice.gate.set()
+    street.voice.gate.open()
 
 
 async def gone_while_he_waits_for_the_voice(street: Street) -> None:
     """His piece is dropped before it costs anything."""
     client = await street.knock()
-    street.voice.gate.clear()
+    street.voice.gate.close()
     await until(lambda: street.waiting[2])
     spoken = len(street.voice.spoken)
     await client.say(TROUBLE.audio)
     await until(lambda: street.waiting[2] == 2)
     await gone(street, client)
-    street.voice.gate.set()
+    assert street.waiting[2] == 1
+    street.voice.gate.open()
+    await until(lambda: len(street.voice.spoken) > spoken)
     assert all(TROUBLE.words not in text for text in street.voice.spoken[spoken:])
 
 
@@ -265,11 +265,47 @@ async def gone_while_he_is_sent_audio(street: Street) -> None:
 
 
 async def never_reads(street: Street) -> None:
-    """Minutes of a reply are made for him, and wait, until he is closed."""
+    """Minutes of a reply are made for him, and wait, until he is closed with 1008."""
+    street.voice.long = True
+    _, writer = await bare_socket(street)
+    writer.write(frame({"type": "input_audio_buffer.append", "audio": b64(TROUBLE.audio)}))
+    await until(lambda: street.callers == 3)
+    await until(lambda: street.callers == 2)
+    writer.close()
 
 
 async def gone_in_mid_frame(street: Street) -> None:
     """The head of a frame and half of its body come, and then a reset."""
+    _, writer = await bare_socket(street)
+    message = frame({"type": "input_audio_buffer.append", "audio": b64(TROUBLE.audio)})
+    writer.write(message[: len(message) // 2])
+    await until(lambda: street.callers == 3)
+    writer.transport.abort()
+    await until(lambda: street.callers == 2)
+
+
+async def bare_socket(street: Street) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A session over a socket that is read no further than its first event, and holds little."""
+    raw = socket.socket()
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+    raw.connect((street.server.host, street.server.port))
+    reader, writer = await asyncio.open_connection(sock=raw, limit=1_024)
+    writer.write(
+        b"GET /v1/realtime HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    )
+    await reader.readuntil(b"session.created")
+    return reader, writer
+
+
+def frame(message: dict[str, str]) -> bytes:
+    """A text message of 64 KiB or more as a client sends it, masked with zeros."""
+    data = json.dumps(message).encode()
+    return struct.pack(">BBQI", 0x81, 0x80 | 127, len(data), 0) + data
+
+
+def b64(audio: bytes) -> str:
+    return base64.b64encode(audio).decode()
 
 
 TROUBLES: dict[str, Trouble] = {
@@ -305,21 +341,22 @@ TROUBLES: dict[str, Trouble] = {
 }
 
 
+@pytest.mark.parametrize("n", range(25))
 @pytest.mark.parametrize("name", TROUBLES)
-async def test_trouble_is_one_callers_alone(street, name):
-    street.repair()
+async def test_trouble_is_one_callers_alone(street, name, n):
     neighbours = [Neighbour(await street.knock(), saying) for saying in (CONCORD, FROG)]
-    for neighbour in neighbours:
-        await neighbour.turn()
-    before = await settled(held())
-    over = asyncio.Event()
-    async with asyncio.TaskGroup() as talks:
+    try:
         for neighbour in neighbours:
-            talks.create_task(neighbour.talk(over))
-        await TROUBLES[name](street)
-        over.set()
-    assert await settled(before) == before
-    assert street.waiting == (0, 0, 0)
-    for neighbour in neighbours:
-        assert neighbour.turns >= 3
-        await neighbour.client.socket.close()
+            await neighbour.turn()
+        before = await at_rest()
+        over = asyncio.Event()
+        async with asyncio.TaskGroup() as talks, asyncio.timeout(PATIENCE_S):
+            for neighbour in neighbours:
+                talks.create_task(neighbour.talk(over))
+            await TROUBLES[name](street)
+            over.set()
+        assert await settled(before) == before
+        assert street.waiting == (0, 0, 0)
+        assert all(neighbour.turns >= 3 for neighbour in neighbours)
+    finally:
+        await street.empty()

@@ -71,6 +71,19 @@ def test_a_long_prompt_gives_way_once_something_of_it_was_read_and_goes_on_in_it
     assert slots.begin() == "a1"
 
 
+def test_nobody_passes_a_long_prompt_whose_turn_it_is():
+    slots = slots_with("a1", "b1")
+    slots.begin()
+    slots.has_read("a1")
+    slots.give_way("a1")
+    slots.begin()
+    slots.wrote("b1")
+    slots.ask("c1", owner="c")
+    assert slots.begin() is None
+    slots.well_begun("b1")
+    assert slots.begin() == "a1"
+
+
 def test_a_long_prompt_gives_way_to_first_words_but_not_where_nobody_waits_or_could_begin():
     slots = slots_with("a1", "b1")
     slots.begin()

@@ -34,8 +34,9 @@ from realtime.recognition import TAIL_S, WINDOWS_S, Windows, split_long
 log = logging.getLogger("banter.whisper")
 
 MAX_BATCH = 8
-MAX_BATCH_S = 0.6
-"""Nobody waits longer than this for a batch that was put together while he waited."""
+MAX_BATCH_S = 1.0
+"""Nobody waits longer than this for a batch that was put together while he waited. Eight windows of
+15 s take tiny.en about half of it on two idle cores."""
 
 MAX_WAITING_S = 600.0
 """Audio seconds that may wait; beyond that a new utterance is refused (`transcription.failed`)."""
