@@ -29,7 +29,7 @@ from benchmarks.record import Record
 from benchmarks.report import Cell, emit, machine, table
 from benchmarks.server import add_server_options, server_for
 from benchmarks.turn import Turn, take_turn
-from benchmarks.wer import WordErrors, summed, word_errors
+from benchmarks.words import WordErrors, summed, word_errors
 
 SESSION: RealtimeSessionCreateRequestParam = {
     "type": "realtime",

@@ -25,7 +25,7 @@ from benchmarks.playout import Reply
 from benchmarks.report import Cell, emit, machine, spread, spread_rows, table
 from benchmarks.server import add_server_options, server_for
 from benchmarks.turn import session_with, take_turn
-from benchmarks.wer import normalise
+from benchmarks.words import normalise
 
 LONG_S = 6.0
 """Clips whose echo is long enough to be talked over at any of the moments."""

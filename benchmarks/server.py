@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import socket
 import sys
@@ -31,6 +30,8 @@ class Server:
     ready_s: float | None = None
     exit_code: int | None = None
     log: Path | None = None
+    pid: int | None = None
+    """Of a server that was started here."""
 
     async def get(self, path: str) -> dict[str, Any] | None:
         """The JSON at a path, or None where there is none."""
@@ -49,6 +50,14 @@ def add_server_options(parser: ArgumentParser, replier: str = "echo") -> None:
     """--url for a server that runs, or --replier for the one to be started."""
     parser.add_argument("--url", help="http://host:port of a running server (starts one)")
     parser.add_argument("--replier", default=replier, help=f"echo or embedded ({replier})")
+
+
+def room_for(callers: int) -> list[str]:
+    """Options of a server that is to take so many callers, whatever it would choose itself.
+
+    A place is free a moment after its call was hung up: who calls again and again needs more.
+    """
+    return ["--max-sessions", str(callers)]
 
 
 def free_port() -> int:
@@ -103,8 +112,9 @@ async def started_server(replier: str, *options: str) -> AsyncIterator[Server]:
         server = Server(f"http://127.0.0.1:{port}", log=Path(log.name))
         command = [sys.executable, "-m", "realtime", "--port", str(port), "--replier", replier]
         process = await asyncio.create_subprocess_exec(
-            *command, *options, cwd=ROOT, stdout=log, stderr=log, env=os.environ
+            *command, *options, cwd=ROOT, stdout=log, stderr=log
         )
+        server.pid = process.pid
     try:
         await wait_until_ready(server, process)
         yield server
@@ -113,10 +123,10 @@ async def started_server(replier: str, *options: str) -> AsyncIterator[Server]:
 
 
 @asynccontextmanager
-async def server_for(args: Namespace) -> AsyncIterator[Server]:
-    """The running server that --url names, or one started for --replier."""
+async def server_for(args: Namespace, *options: str) -> AsyncIterator[Server]:
+    """The running server that --url names, or one started for --replier with more options."""
     if args.url:
         yield Server(args.url.rstrip("/"))
     else:
-        async with started_server(args.replier) as server:
+        async with started_server(args.replier, *options) as server:
             yield server

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import signal
@@ -15,6 +16,8 @@ from pathlib import Path
 from aiohttp import web
 
 import bootstrap
+from realtime.calibration import calibrate
+from realtime.capacity import Capacity
 from realtime.engines.echo import EchoReplier
 from realtime.engines.llm import EmbeddedReplier
 from realtime.engines.openai_chat import OpenAIReplier
@@ -22,7 +25,7 @@ from realtime.errors import BanterError, SettingsError
 from realtime.metrics import Metrics
 from realtime.playout import Pacing
 from realtime.runtime import AnyReplier, Runtime, load_embedded
-from realtime.server import make_app
+from realtime.server import drain, make_app
 from realtime.session_config import SessionConfig
 from realtime.settings import Settings, read_settings
 from realtime.speaker import Manners
@@ -86,6 +89,7 @@ async def _serve(settings: Settings) -> int:
     finally:
         stopped.cancel()
     log.info("shutting down")
+    await drain(runner.app)
     await runner.cleanup()
     await runtime.close()
     return 0
@@ -100,10 +104,12 @@ async def _start(settings: Settings) -> tuple[web.AppRunner, Runtime]:
     metrics = Metrics()
     runtime = await load_embedded(
         models,
-        replier=_replier(settings, models),
+        replier=_replier(settings, models, metrics),
         instructions=settings.instructions,
         budget=thread_budget(),
         metrics=metrics,
+        whisper_windows=settings.whisper_windows,
+        whisper_batch=settings.whisper_batch,
     )
     manners = Manners(
         pacing=Pacing() if settings.pacing == "on" else None,
@@ -111,7 +117,10 @@ async def _start(settings: Settings) -> tuple[web.AppRunner, Runtime]:
         fallback=settings.fallback,
     )
     config = SessionConfig(instructions=settings.instructions)
-    app = make_app(runtime, metrics, config, manners)
+    capacity = await _capacity(settings, runtime)
+    metrics.clear()
+    _spare_from_collection()
+    app = make_app(runtime, metrics, config, manners, capacity)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_TIMEOUT_S)
     await runner.setup()
     try:
@@ -129,6 +138,20 @@ async def _start(settings: Settings) -> tuple[web.AppRunner, Runtime]:
     return runner, runtime
 
 
+async def _capacity(settings: Settings, runtime: Runtime) -> Capacity:
+    """The number of sessions that is set, or the one that this machine carries."""
+    if settings.max_sessions is not None:
+        return Capacity(settings.max_sessions)
+    return await calibrate(runtime, settings.instructions, thread_budget())
+
+
+def _spare_from_collection() -> None:
+    """What lives as long as the process is never looked at again by the garbage collector, which
+    would stop all threads for some 20 ms to find nothing."""
+    gc.collect()
+    gc.freeze()
+
+
 def _url(runner: web.AppRunner, host: str) -> str:
     """The address to open in a browser; browsers give the microphone to localhost without TLS."""
     port = runner.addresses[0][1]
@@ -136,7 +159,7 @@ def _url(runner: web.AppRunner, host: str) -> str:
     return f"http://{shown}:{port}/"
 
 
-def _replier(settings: Settings, models: Mapping[str, Path]) -> AnyReplier:
+def _replier(settings: Settings, models: Mapping[str, Path], metrics: Metrics) -> AnyReplier:
     """What answers, by the settings."""
     match settings.replier:
         case "echo":
@@ -150,7 +173,7 @@ def _replier(settings: Settings, models: Mapping[str, Path]) -> AnyReplier:
                 first_token_timeout_s=settings.llm_timeout,
                 stall_timeout_s=settings.llm_timeout,
             )
-    return EmbeddedReplier(models["llm"], threads=thread_budget().llm)
+    return EmbeddedReplier(models["llm"], threads=thread_budget().llm, metrics=metrics)
 
 
 def _check(settings: Settings) -> None:

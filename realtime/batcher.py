@@ -1,10 +1,10 @@
 """Many sessions, one thread that owns an engine: jobs gather while it is busy and run as a batch.
 
-An idle worker starts at once; work accumulates only while it runs, so nobody waits for a window to
-fill. Whose job is next is the fair queue's answer. A job whose waiter is gone is dropped before it
-costs anything. An engine's error reaches every waiter of its batch, a full queue refuses with
-`Saturated`, and a worker thread that dies takes its batch's waiters with it and is replaced: nobody
-waits for ever.
+Which jobs run together is `batching.BatchQueue`'s answer; here are the thread, the clock and those
+who wait. A job whose waiter is gone is taken out before it costs anything. An engine's error
+reaches every waiter of its batch, a full queue refuses with `Saturated`, a worker thread that dies
+takes its batch's waiters with it and is replaced, and one that does not come back is given up:
+nobody waits for ever.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from realtime.batching import FINAL, BatchQueue
 from realtime.errors import Saturated, StageError
-from realtime.fair_queue import FairQueue
+from realtime.fair_queue import Waiting
 from realtime.metrics import Metrics
 
 Job = TypeVar("Job")
@@ -26,8 +27,12 @@ Result = TypeVar("Result")
 
 log = logging.getLogger("banter.batcher")
 
+STUCK_S = 60.0
+"""An engine that works on one batch for longer than this is taken to be lost, and its stage says
+so: a thread inside a library cannot be stopped."""
 
-@dataclass
+
+@dataclass(eq=False)
 class _Ticket(Generic[Job, Result]):
     job: Job
     owner: Hashable
@@ -38,10 +43,10 @@ class _Ticket(Generic[Job, Result]):
 class Batcher(Generic[Job, Result]):
     """A bounded queue, one thread, and an engine's `run(batch) -> results`.
 
-    A batch holds one job of an owner at most: a caller with a backlog lengthens nobody's batch.
-
     `run` returns one result a job, in order; an exception in a result's place goes to that job's
-    waiter alone. `cost` says what a job weighs against `max_cost` (for audio: seconds).
+    waiter alone. `cost` says what a job weighs against `max_cost`, which bounds what waits (for
+    audio: seconds); jobs of one batch share `key`; `weight` is what a job adds to the time of a
+    run, which `max_batch_s` bounds.
     """
 
     def __init__(
@@ -52,23 +57,32 @@ class Batcher(Generic[Job, Result]):
         max_batch: int,
         max_cost: float,
         cost: Callable[[Job], float] = lambda job: 1.0,
+        key: Callable[[Job], Hashable] = lambda job: None,
+        weight: Callable[[Job], float] = lambda job: 1.0,
+        max_batch_s: float | None = None,
+        stuck_s: float = STUCK_S,
         metrics: Metrics | None = None,
     ) -> None:
         self.stage = stage
-        self.max_batch = max_batch
-        self._run = run
-        self._cost = cost
+        self._run, self._stuck_s = run, stuck_s
+        self._cost, self._key, self._weight = cost, key, weight
         self._metrics = metrics or Metrics()
-        self._queue: FairQueue[_Ticket[Job, Result]] = FairQueue(max_cost)
+        self._queue: BatchQueue[_Ticket[Job, Result]] = BatchQueue(max_batch, max_cost, max_batch_s)
         self._wake = threading.Condition()
         self._closing = False
+        self._begun: float | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
 
     @property
     def alive(self) -> bool:
-        """True while the worker thread runs."""
-        return self._thread is not None and self._thread.is_alive()
+        """True while the worker thread runs and is not stuck in a batch."""
+        return self._thread is not None and self._thread.is_alive() and not self._stuck
+
+    @property
+    def _stuck(self) -> bool:
+        begun = self._begun
+        return begun is not None and time.perf_counter() - begun > self._stuck_s
 
     @property
     def waiting(self) -> int:
@@ -86,17 +100,18 @@ class Batcher(Generic[Job, Result]):
         with self._wake:
             self._closing = True
             self._wake.notify()
-        if self._thread:
-            await asyncio.to_thread(self._thread.join)
+        if self._thread and not self._stuck:
+            await asyncio.to_thread(self._thread.join, self._stuck_s)
         error = StageError("the server is going away", code="shutting_down")
-        while (ticket := self._queue.pop()) is not None:
-            _settle([(ticket, error)])
+        while batch := self._queue.next_batch():
+            _settle([(entry.job, error) for entry in batch])
 
-    async def submit(self, job: Job, *, owner: Hashable, rank: int = 0) -> Result:
+    async def submit(self, job: Job, *, owner: Hashable, rank: int = FINAL) -> Result:
         """Wait for this job's result. Cancelling the wait drops the job if it has not begun.
 
         Raises:
             Saturated: the queue is full.
+            StageError: the worker died or is stuck, or the server is going away.
             Exception: what the engine raised for it.
         """
         if self._closing or self._loop is None:
@@ -104,57 +119,81 @@ class Batcher(Generic[Job, Result]):
         waiter: asyncio.Future[Result] = self._loop.create_future()
         ticket = _Ticket(job, owner, waiter, time.perf_counter())
         with self._wake:
-            if not self._queue.push(ticket, owner=owner, cost=self._cost(job), rank=rank):
+            if not self._queue.push(
+                ticket,
+                owner=owner,
+                cost=self._cost(job),
+                rank=rank,
+                key=self._key(job),
+                weight=self._weight(job),
+            ):
                 self._metrics.count(f"{self.stage}.refused")
                 raise Saturated(
                     self.stage, f"too much is waiting for {self.stage}; try again later"
                 )
             self._wake.notify()
-        return await waiter
+        try:
+            while not (await asyncio.wait({waiter}, timeout=self._stuck_s / 2))[0]:
+                if self._stuck:
+                    self._metrics.count(f"{self.stage}.stuck")
+                    raise StageError(f"the {self.stage} worker is stuck", code="stuck")
+        except BaseException:
+            waiter.cancel()
+            with self._wake:
+                if self._queue.remove(ticket, owner=owner):
+                    self._metrics.count(f"{self.stage}.dropped")
+            raise
+        return waiter.result()
 
     def _work(self) -> None:
-        batch: list[_Ticket[Job, Result]] = []
+        batch: list[Waiting[_Ticket[Job, Result]]] = []
         try:
             while (batch := self._next_batch()) or not self._closing:
                 if batch:
-                    self._deliver(batch, self._results(batch))
+                    results = self._results(batch)
+                    self._deliver(batch, results)
         except BaseException:  # the thread is lost; its waiters and the queue must not be
             log.exception("the %s worker died and is replaced", self.stage)
             self._metrics.count(f"{self.stage}.worker_died")
+            self._begun = None
             self._deliver(batch, [StageError(f"the {self.stage} worker died")] * len(batch))
             if self._loop and not self._closing:
                 self._loop.call_soon_threadsafe(self.start)
 
-    def _next_batch(self) -> list[_Ticket[Job, Result]]:
+    def _next_batch(self) -> list[Waiting[_Ticket[Job, Result]]]:
         with self._wake:
             while not len(self._queue) and not self._closing:
                 self._wake.wait()
-            batch: list[_Ticket[Job, Result]] = []
-            while not self._closing and len(batch) < self.max_batch:
-                ticket = self._queue.pop(without={t.owner for t in batch})
-                if ticket is None:
-                    break
-                if not ticket.waiter.cancelled():
-                    batch.append(ticket)
-            return batch
+            if self._closing:
+                return []
+            batch = self._queue.next_batch()
+            return [entry for entry in batch if not entry.job.waiter.cancelled()]
 
-    def _results(self, batch: list[_Ticket[Job, Result]]) -> Sequence[Result | BaseException]:
-        begun = time.perf_counter()
-        for ticket in batch:
-            self._metrics.observe(f"{self.stage}.wait_ms", (begun - ticket.since) * 1e3)
+    def _results(
+        self, batch: list[Waiting[_Ticket[Job, Result]]]
+    ) -> Sequence[Result | BaseException]:
+        self._begun = begun = time.perf_counter()
+        for entry in batch:
+            self._metrics.observe(f"{self.stage}.wait_ms", (begun - entry.job.since) * 1e3)
         try:
-            results = self._run([ticket.job for ticket in batch])
+            results = self._run([entry.job.job for entry in batch])
         except Exception as error:
             log.exception("%s failed on a batch of %d", self.stage, len(batch))
             results = [error] * len(batch)
-        self._metrics.observe(f"{self.stage}.run_ms", (time.perf_counter() - begun) * 1e3)
+        else:
+            with self._wake:
+                self._queue.ran(batch, time.perf_counter() - begun)
+        took_s, self._begun = time.perf_counter() - begun, None
+        self._metrics.observe(f"{self.stage}.run_ms", took_s * 1e3)
         self._metrics.observe(f"{self.stage}.batch", len(batch))
         return results
 
     def _deliver(
-        self, batch: list[_Ticket[Job, Result]], results: Sequence[Result | BaseException]
+        self,
+        batch: list[Waiting[_Ticket[Job, Result]]],
+        results: Sequence[Result | BaseException],
     ) -> None:
-        pairs = list(zip(batch, results, strict=True))
+        pairs = [(entry.job, result) for entry, result in zip(batch, results, strict=True)]
         if self._loop and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(_settle, pairs)
 

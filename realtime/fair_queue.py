@@ -9,13 +9,11 @@ room. So one owner cannot lock the others out, and the bound is passed by one jo
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Container, Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 Job = TypeVar("Job")
-
-_NOBODY = object()
 
 
 @dataclass(frozen=True)
@@ -24,7 +22,17 @@ class Waiting(Generic[Job]):
 
     job: Job
     owner: Hashable
-    cost: float
+    cost: float = 1.0
+    rank: int = 0
+    key: Hashable = None
+    """For a caller who picks: jobs that can run together share it."""
+    weight: float = 1.0
+    """For a caller who picks: what the job adds to the time of a run."""
+
+
+def anyone(waiting: Waiting[Any]) -> bool:
+    """Accepts every job."""
+    return True
 
 
 @dataclass
@@ -38,12 +46,26 @@ class FairQueue(Generic[Job]):
     def __len__(self) -> int:
         return sum(len(line) for lines in self._ranks.values() for line in lines.values())
 
-    def push(self, job: Job, *, owner: Hashable, cost: float = 1.0, rank: int = 0) -> bool:
+    @property
+    def ranks(self) -> list[int]:
+        """The ranks of which jobs wait, the most urgent first."""
+        return sorted(self._ranks)
+
+    def push(
+        self,
+        job: Job,
+        *,
+        owner: Hashable,
+        cost: float = 1.0,
+        rank: int = 0,
+        key: Hashable = None,
+        weight: float = 1.0,
+    ) -> bool:
         """Add a job; False where the bound would be passed and this owner has a job waiting."""
         if self.cost + cost > self.max_cost and self.waits(owner):
             return False
         lines = self._ranks.setdefault(rank, {})
-        lines.setdefault(owner, deque()).append(Waiting(job, owner, cost))
+        lines.setdefault(owner, deque()).append(Waiting(job, owner, cost, rank, key, weight))
         self.cost += cost
         return True
 
@@ -51,22 +73,43 @@ class FairQueue(Generic[Job]):
         """True if a job of this owner is in the queue."""
         return any(owner in lines for lines in self._ranks.values())
 
-    def pop(self, without: Container[Hashable] = ()) -> Job | None:
-        """The next job, or None. Its owner goes to the end of the round.
+    def pop(
+        self, accept: Callable[[Waiting[Job]], bool] = anyone, *, rank: int | None = None
+    ) -> Waiting[Job] | None:
+        """The next job whose entry is accepted, or None; its owner goes to the end of the round.
 
-        Jobs of the owners in `without` stay where they are.
+        Only the first job of each owner's line is offered: nobody overtakes himself. With `rank`,
+        jobs of that rank alone.
         """
-        for rank in sorted(self._ranks):
-            lines = self._ranks[rank]
-            owner = next((o for o in lines if o not in without), _NOBODY)
-            if owner is _NOBODY:
-                continue
-            line = lines.pop(owner)
-            taken = line.popleft()
-            if line:
-                lines[owner] = line
-            if not lines:
-                del self._ranks[rank]
-            self.cost = max(0.0, self.cost - taken.cost) if self._ranks else 0.0
-            return taken.job
+        for each in self.ranks if rank is None else [rank]:
+            lines = self._ranks.get(each, {})
+            owner = next((o for o, line in lines.items() if accept(line[0])), _NOBODY)
+            if owner is not _NOBODY:
+                line = lines.pop(owner)
+                taken = line.popleft()
+                if line:
+                    lines[owner] = line
+                self._left(taken)
+                return taken
         return None
+
+    def remove(self, job: Job, *, owner: Hashable) -> bool:
+        """Take a job out wherever it stands; False if it is not here. Nobody's place changes."""
+        for lines in self._ranks.values():
+            for entry in lines.get(owner, ()):
+                if entry.job is job:
+                    lines[owner].remove(entry)
+                    if not lines[owner]:
+                        del lines[owner]
+                    self._left(entry)
+                    return True
+        return False
+
+    def _left(self, entry: Waiting[Job]) -> None:
+        if not self._ranks[entry.rank]:
+            del self._ranks[entry.rank]
+        # sums of floats drift: an empty queue weighs nothing
+        self.cost = max(0.0, self.cost - entry.cost) if self._ranks else 0.0
+
+
+_NOBODY = object()

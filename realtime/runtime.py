@@ -19,8 +19,9 @@ from realtime.engines.embedded_voice import EmbeddedVoice
 from realtime.engines.llm import EmbeddedReplier
 from realtime.engines.openai_chat import OpenAIReplier
 from realtime.engines.speech_detector import SileroDetector
-from realtime.engines.whisper import WhisperTranscriber
+from realtime.engines.whisper import MAX_BATCH, WhisperTranscriber
 from realtime.metrics import Metrics
+from realtime.recognition import WINDOWS_S
 from realtime.threads import ThreadBudget
 
 log = logging.getLogger("banter.runtime")
@@ -75,12 +76,20 @@ async def load_embedded(
     instructions: str,
     budget: ThreadBudget,
     metrics: Metrics,
+    whisper_windows: tuple[float, ...] = WINDOWS_S,
+    whisper_batch: int = MAX_BATCH,
 ) -> Runtime:
     """Load the embedded engines in threads of their own, start them, warm each with a real pass."""
     begun = time.perf_counter()
     runtime = Runtime(
         detector=SileroDetector(metrics),
-        whisper=WhisperTranscriber(models["whisper"], threads=budget.whisper, metrics=metrics),
+        whisper=WhisperTranscriber(
+            models["whisper"],
+            threads=budget.whisper,
+            metrics=metrics,
+            windows=whisper_windows,
+            max_batch=whisper_batch,
+        ),
         replier=replier,
         voice=EmbeddedVoice(metrics=metrics),
     )

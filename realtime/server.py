@@ -1,7 +1,7 @@
 """The HTTP side: routes, what they share, and how it is closed.
 
-`/health` answers a prober with exactly two keys; everything else that is worth knowing is in
-`/status`.
+`/health` answers a prober with exactly two keys, `/ready` says whether a caller who came now would
+be let in, and everything else that is worth knowing is in `/status`.
 """
 
 from __future__ import annotations
@@ -11,23 +11,27 @@ import logging
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from aiohttp import WSCloseCode, web
 
+from realtime.admission import Admission, Refusal
+from realtime.capacity import MOST, Capacity
 from realtime.metrics import Metrics
 from realtime.outbox import Outbox
 from realtime.runtime import Runtime
 from realtime.session import Session
 from realtime.session_config import SessionConfig
 from realtime.speaker import Manners
-from realtime.websocket import HEARTBEAT_S, MAX_MESSAGE_BYTES, serve
+from realtime.watchdog import Watchdog
+from realtime.websocket import HEARTBEAT_S, MAX_MESSAGE_BYTES, prepare, serve
 
 log = logging.getLogger("banter.server")
 
-LAG_PROBE_S = 0.05
 CLOSE_TIMEOUT_S = 5.0
 PAGE_HEADERS = {
     "Content-Security-Policy": "default-src 'self'; connect-src 'self' ws: wss:; base-uri 'none'",
@@ -49,6 +53,9 @@ METRICS = web.AppKey("metrics", Metrics)
 CALLERS = web.AppKey("callers", Callers)
 CONFIG = web.AppKey("config", SessionConfig)
 MANNERS = web.AppKey("manners", Manners)
+CAPACITY = web.AppKey("capacity", Capacity)
+ADMISSION = web.AppKey("admission", Admission)
+WATCHDOG = web.AppKey("watchdog", Watchdog)
 STARTED = web.AppKey("started", float)
 
 
@@ -60,22 +67,30 @@ def static_folder() -> Path:
 
 
 def make_app(
-    runtime: Runtime, metrics: Metrics, config: SessionConfig, manners: Manners
+    runtime: Runtime,
+    metrics: Metrics,
+    config: SessionConfig,
+    manners: Manners,
+    capacity: Capacity | None = None,
 ) -> web.Application:
-    """The application around engines that are loaded and started."""
+    """The application around engines that are loaded and started; without a capacity it takes as
+    many sessions as any machine would."""
     app = web.Application()
     app[RUNTIME], app[METRICS], app[CONFIG] = runtime, metrics, config
-    app[MANNERS] = manners
+    app[MANNERS], app[WATCHDOG] = manners, Watchdog(metrics)
+    app[CAPACITY] = capacity or Capacity(MOST)
+    app[ADMISSION] = Admission(app[CAPACITY].sessions)
     app[CALLERS], app[STARTED] = Callers(), time.time()
     app.router.add_get("/", page)
     app.router.add_get("/health", health)
+    app.router.add_get("/ready", ready)
     app.router.add_get("/status", status)
     app.router.add_get("/v1/realtime", realtime)
     app.router.add_get("/realtime", realtime)
     app.router.add_static("/static", static_folder())
     app.on_response_prepare.append(_page_headers)
-    app.on_shutdown.append(_close_sockets)
-    app.cleanup_ctx.append(_watch_lag)
+    app.on_shutdown.append(drain)
+    app.cleanup_ctx.append(_watch_loop)
     return app
 
 
@@ -94,24 +109,54 @@ async def health(request: web.Request) -> web.Response:
     )
 
 
+async def ready(request: web.Request) -> web.Response:
+    """200 while a caller who came now would be let in; else 503, and why not."""
+    refusal = request.app[ADMISSION].refusal()
+    if refusal is None:
+        return web.json_response({"status": "ready"})
+    return _unavailable(refusal, {"status": refusal.reason, "reason": refusal.message})
+
+
 async def status(request: web.Request) -> web.Response:
     app = request.app
-    metrics = app[METRICS]
+    metrics, admission = app[METRICS], app[ADMISSION]
     return web.json_response(
         {
             "version": _version(),
             "uptime_s": round(time.time() - app[STARTED], 1),
             "engines": app[RUNTIME].describe(),
             "alive": app[RUNTIME].alive(),
-            "sessions": {"open": len(app[CALLERS].sockets), "served": app[CALLERS].served},
+            "sessions": {
+                "open": admission.open,
+                "max": admission.max_sessions,
+                "served": app[CALLERS].served,
+                "refused": admission.refused,
+            },
+            "capacity": app[CAPACITY].report(),
             "loop_lag_ms": metrics.summary("loop.lag_ms"),
+            "loop_culprits": app[WATCHDOG].culprits,
             **metrics.report(),
         }
     )
 
 
-async def realtime(request: web.Request) -> web.WebSocketResponse:
-    """Open a session. `?audio=binary` asks for raw audio frames, `?model=` may be anything."""
+async def realtime(request: web.Request) -> web.StreamResponse:
+    """Open a session, or refuse it with 503 before the upgrade: its place is taken before anything
+    is awaited."""
+    admission = request.app[ADMISSION]
+    place = admission.enter(time.monotonic())
+    if isinstance(place, Refusal):
+        request.app[METRICS].count(f"sessions.refused.{place.reason}")
+        log.info("%s is refused: %s", request.remote, place.message)
+        return _unavailable(place, place.wire())
+    try:
+        return await _converse(request)
+    finally:
+        admission.leave(place, time.monotonic())
+
+
+async def _converse(request: web.Request) -> web.WebSocketResponse:
+    """One session. `?audio=binary` asks for raw audio frames, `?model=` may be anything."""
     app = request.app
     binary = request.query.get("audio") == "binary"
     socket = web.WebSocketResponse(
@@ -120,7 +165,7 @@ async def realtime(request: web.Request) -> web.WebSocketResponse:
         max_msg_size=MAX_MESSAGE_BYTES,
         compress=False,
     )
-    await socket.prepare(request)
+    await prepare(socket, request)
     callers, outbox = app[CALLERS], Outbox()
     session = Session(
         app[RUNTIME].engines,
@@ -147,8 +192,10 @@ async def _page_headers(request: web.Request, response: web.StreamResponse) -> N
         response.headers.update(PAGE_HEADERS)
 
 
-async def _close_sockets(app: web.Application) -> None:
-    """Tell every caller that the server is going away; nobody who does not answer holds it up."""
+async def drain(app: web.Application) -> None:
+    """Let nobody in any more and tell every caller that the server is going away; nobody who does
+    not answer holds it up. Called with the listener still open, it lets `/ready` tell it too."""
+    app[ADMISSION].draining = True
     closing = [
         socket.close(code=WSCloseCode.GOING_AWAY, message=b"the server is shutting down")
         for socket in set(app[CALLERS].sockets)
@@ -160,22 +207,18 @@ async def _close_sockets(app: web.Application) -> None:
         log.warning("some callers did not answer the close")
 
 
-async def _watch_lag(app: web.Application) -> AsyncIterator[None]:
-    """Measure how late the event loop is, all the time."""
-    watch = asyncio.create_task(_probe_lag(app[METRICS]))
+async def _watch_loop(app: web.Application) -> AsyncIterator[None]:
+    """Measure how late and how busy the event loop is, all the time."""
+    app[WATCHDOG].start()
     yield
-    watch.cancel()
-    await asyncio.gather(watch, return_exceptions=True)
+    await app[WATCHDOG].stop()
 
 
-async def _probe_lag(metrics: Metrics) -> None:
-    loop = asyncio.get_running_loop()
-    while True:
-        due = loop.time() + LAG_PROBE_S
-        await asyncio.sleep(LAG_PROBE_S)
-        metrics.observe("loop.lag_ms", max(0.0, (loop.time() - due) * 1e3))
+def _unavailable(refusal: Refusal, body: dict[str, Any]) -> web.Response:
+    return web.json_response(body, status=503, headers={"Retry-After": str(refusal.retry_after_s)})
 
 
+@cache
 def _version() -> str:
     try:
         return version("banter-voice")

@@ -224,7 +224,7 @@ class Session:
         language = settings.language if settings else None
         begun = time.perf_counter()
         try:
-            utterance = Utterance(audio, language)
+            utterance = Utterance(audio, language, (settings and settings.prompt) or "")
             heard = await self._engines.transcriber.transcribe(utterance, owner=self.id)
         except StageError as error:
             self._transcription_failed(item, error)

@@ -20,6 +20,9 @@ Threshold = Annotated[float, Meta(ge=0.0, le=1.0)]
 PaddingMs = Annotated[int, Meta(ge=0, le=5_000)]
 SilenceMs = Annotated[int, Meta(ge=20, le=10_000)]
 IdleMs = Annotated[int, Meta(ge=5_000, le=30_000)]
+Prompt = Annotated[str, Meta(max_length=1_024)]
+"""Told to the recogniser before every utterance. Whisper reads its last 223 tokens, which are about
+so many characters of English."""
 ReplyTokens = Annotated[int, Meta(ge=1, le=4_096)] | Literal["inf"]
 
 EAGERNESS_SILENCE_MS = {"low": 900, "medium": 600, "high": 400, "auto": 600}
@@ -75,7 +78,7 @@ AudioFormat = Pcm | Pcmu | Pcma
 class Transcription(Struct):
     model: str = "whisper-1"
     language: str | None = msgspec.field(default=None)
-    prompt: str | None = msgspec.field(default=None)
+    prompt: Prompt | None = msgspec.field(default=None)
 
 
 class NoiseReduction(Struct):

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from realtime.errors import SettingsError
+from realtime.recognition import Windows
 
 INSTRUCTIONS = (
     "You are Banter, a helpful assistant in a spoken conversation. "
@@ -71,6 +72,14 @@ def _count(value: str) -> int:
     return int(value)
 
 
+def _places(value: str) -> int | None:
+    if value == "auto":
+        return None
+    if not value.isdigit() or int(value) < 1:
+        raise ValueError("is neither auto nor a whole number of at least 1")
+    return int(value)
+
+
 def _seconds(value: str) -> float:
     try:
         seconds = float(value)
@@ -79,6 +88,20 @@ def _seconds(value: str) -> float:
     if not 0.1 <= seconds <= 600:
         raise ValueError("is not a number of seconds between 0.1 and 600")
     return seconds
+
+
+def _windows(value: str) -> tuple[float, ...]:
+    try:
+        seconds = tuple(float(part) for part in value.split(","))
+    except ValueError:
+        seconds = ()
+    return Windows(seconds).seconds
+
+
+def _at_once(value: str) -> int:
+    if not value.isdigit() or not 1 <= int(value) <= 64:
+        raise ValueError("is not a whole number from 1 to 64")
+    return int(value)
 
 
 def _folder(value: str) -> Path | None:
@@ -116,6 +139,15 @@ OPTIONS = (
     Option("llm-model", "default", str, "the model to ask it for"),
     Option("llm-context", "8192", _count, "tokens that its context holds"),
     Option("llm-timeout", "8", _seconds, "seconds until its first word, and between two words"),
+    Option(
+        "whisper-windows",
+        "15,30",
+        _windows,
+        "seconds of audio that Whisper is given at once, rising: speech goes into the shortest that "
+        "holds it, 30 is for what was doubtful in a shorter one; 30 alone is always 30 s, as Whisper "
+        "was trained",
+    ),
+    Option("whisper-batch", "8", _at_once, "utterances of different callers in one run of Whisper"),
     Option("voice", "auto", _one_of("auto", "embedded"), "the voice that speaks"),
     Option("instructions", INSTRUCTIONS, str, "what the language model is told at first"),
     Option("greeting", "", str, "said as soon as a caller connects; empty for nothing"),
@@ -126,6 +158,13 @@ OPTIONS = (
         _one_of("on", "off"),
         "on sends reply audio at most 500 ms ahead of its modelled playback; off sends it "
         "as it is made and takes all of it as heard, for clients that do not play in real time",
+    ),
+    Option(
+        "max-sessions",
+        "auto",
+        _places,
+        "callers at once, beyond whom a caller is refused with 503; auto measures at the start "
+        "what a turn costs this machine",
     ),
     Option(
         "log-level",
@@ -150,11 +189,14 @@ class Settings:
     llm_model: str
     llm_context: int
     llm_timeout: float
+    whisper_windows: tuple[float, ...]
+    whisper_batch: int
     voice: str
     instructions: str
     greeting: str
     fallback: str
     pacing: str
+    max_sessions: int | None
     log_level: str
 
 

@@ -1,7 +1,8 @@
 """One socket: messages to the session, the outbox to the client, both encodings of audio.
 
 The reader handles one message after the other, so a client that sends faster than it is heard is
-slowed by its own socket. One writer task sends; it alone touches the socket's output.
+slowed by its own socket. One writer task sends; it alone touches the socket's output. What comes
+in large messages of audio is cut up before aiohttp sees it (`frames.py`).
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ from aiohttp import WSCloseCode, WSMsgType, web
 
 from realtime import events
 from realtime.errors import ProtocolError
+from realtime.frames import FrameCutter
 from realtime.outbox import AudioChunk, Outbox, OutboxFull, Outgoing
-from realtime.requests import Requests
+from realtime.requests import MAX_APPEND_BYTES, Requests
 from realtime.session import Session
 
 log = logging.getLogger("banter.websocket")
@@ -53,6 +55,40 @@ def encode(item: Outgoing, *, binary: bool) -> tuple[bytes, WSMsgType]:
         delta=base64.b64encode(item.data).decode(),
     )
     return events.encode(delta), WSMsgType.TEXT
+
+
+class CutUp(asyncio.Protocol):
+    """Between a connection and aiohttp's protocol: passes on what a `FrameCutter` makes of it."""
+
+    def __init__(self, inner: asyncio.Protocol) -> None:
+        self._inner, self._cutter = inner, FrameCutter(MAX_APPEND_BYTES)
+
+    def data_received(self, data: bytes) -> None:
+        if passed := self._cutter.push(data):
+            self._inner.data_received(passed)
+
+    def eof_received(self) -> bool | None:
+        return self._inner.eof_received()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._inner.connection_lost(error)
+
+    def pause_writing(self) -> None:
+        self._inner.pause_writing()
+
+    def resume_writing(self) -> None:
+        self._inner.resume_writing()
+
+
+async def prepare(socket: web.WebSocketResponse, request: web.Request) -> None:
+    """Upgrade a request, with large messages of audio cut up from its first frame on.
+
+    Raises:
+        web.HTTPBadRequest: it asks for no upgrade.
+    """
+    if socket.can_prepare(request) and request.transport:
+        request.transport.set_protocol(CutUp(request.protocol))
+    await socket.prepare(request)
 
 
 async def serve(
@@ -99,6 +135,7 @@ async def _read(
             if message.type is WSMsgType.ERROR:
                 log.info("session %s: the socket failed: %s", session.id, socket.exception())
             return
+        await asyncio.sleep(0)  # hundreds of small messages may be here already
 
 
 async def _handle(text: str, requests: Requests, outbox: Outbox) -> None:

@@ -3,7 +3,7 @@
 //
 //   microphone -> connection -> server -> connection -> conversation -> player
 
-import { Connection, socketUrl } from "./connection.js";
+import { askRefusal, Connection, socketUrl } from "./connection.js";
 import { Conversation } from "./conversation.js";
 import { Microphone, openAudio } from "./microphone.js";
 import { Player } from "./player.js";
@@ -75,7 +75,7 @@ export class Call {
     const connection = new Connection(socketUrl(window.location), {
       onEvent: (event) => this.#receive(event),
       onFrame: (frame) => this.#conversation.play(frame),
-      onClose: (close) => this.#page.fail(closeNotice(close)),
+      onClose: (close) => this.#explain(close),
     });
     this.#connection = connection;
     this.#conversation = new Conversation({
@@ -86,6 +86,12 @@ export class Call {
       notify: this.#page.notify,
     });
     this.#greetingTimer = setTimeout(() => this.#page.fail(notices.noGreeting), GREETING_TIMEOUT_MS);
+  }
+
+  // Browsers do not say why a socket was not opened.
+  async #explain(close) {
+    const refusal = close.opened ? null : await askRefusal();
+    if (!this.#closed) this.#page.fail(closeNotice(close, refusal));
   }
 
   #receive(event) {

@@ -9,6 +9,16 @@ export function socketUrl({ protocol, host }) {
   return `${protocol === "https:" ? "wss:" : "ws:"}//${host}/v1/realtime?audio=binary`;
 }
 
+/** Why the server lets nobody in: {status, reason}; null if unknown. */
+export async function askRefusal() {
+  try {
+    const answer = await fetch("/ready", { signal: AbortSignal.timeout(3_000) });
+    return answer.ok ? null : await answer.json();
+  } catch {
+    return null;
+  }
+}
+
 export class Connection {
   droppedChunks = 0;
   sentChunks = 0;

@@ -54,11 +54,14 @@ const CLOSED = {
   1013: "The server is busy. Try again in a moment.",
 };
 
-/** Why the socket was closed, in words; the server's own reason follows where it gave one. */
-export function closeNotice({ code, reason, opened }) {
+const REFUSED = { saturated: "The server is full.", draining: CLOSED[1001] };
+
+/** Why the socket was closed or not opened, in words; then the server's own reason, if any. */
+export function closeNotice({ code, reason, opened }, refusal) {
   const lost = opened
     ? "The connection to the server was lost. Check the network, then start again."
     : "The server cannot be reached or refuses the connection. Check that it is running, then start again.";
-  const words = CLOSED[code] ?? lost;
-  return reason ? `${words} (${reason})` : words;
+  const words = REFUSED[refusal?.status] ?? CLOSED[code] ?? lost;
+  const own = refusal?.reason ?? reason;
+  return own ? `${words} (${own})` : words;
 }

@@ -23,6 +23,17 @@ def clip(name: str) -> bytes:
     return soxr.resample(audio, rate, 24_000).astype("<i2").tobytes()
 
 
+def ear_audio(name: str) -> np.ndarray:
+    """The same as a recogniser gets it: 16-bit mono at 16 kHz."""
+    return soxr.resample(np.frombuffer(clip(name), "<i2"), 24_000, 16_000)
+
+
+def transcripts() -> dict[str, str]:
+    """What is said in the clips with speech, by name."""
+    rows = [r.split("\t") for r in (DATA / "manifest.tsv").read_text().splitlines()[1:]]
+    return {r[0].removesuffix(".flac"): r[3] for r in rows if r[2] == "speech"}
+
+
 def quiet(seconds: float) -> bytes:
     """Silence with a breath of noise in it, as a microphone has."""
     noise = np.random.default_rng(0).normal(0, 3, int(seconds * 24_000))

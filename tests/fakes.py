@@ -19,9 +19,11 @@ class FakeTranscriber:
 
     texts: list[str | Exception] = field(default_factory=lambda: ["hello there"])
     heard: list[Int16] = field(default_factory=list)
+    asked: list[Utterance] = field(default_factory=list)
     gate: asyncio.Event | None = None
 
     async def transcribe(self, utterance: Utterance, *, owner: Hashable) -> Transcript:
+        self.asked.append(utterance)
         self.heard.append(utterance.audio)
         answer = self.texts[min(len(self.heard), len(self.texts)) - 1]
         if self.gate:

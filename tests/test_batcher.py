@@ -8,6 +8,7 @@ import threading
 import pytest
 
 from realtime.batcher import Batcher
+from realtime.batching import FILE, FINAL
 from realtime.errors import Saturated, StageError
 from realtime.metrics import Metrics
 
@@ -149,3 +150,72 @@ async def test_closing_tells_those_who_still_wait(engine):
     with pytest.raises(StageError, match="going away"):
         await batcher.submit(3, owner="a")
     assert not batcher.alive
+
+
+async def test_a_cancelled_job_gives_its_room_back_at_once(batcher, engine):
+    engine.held = True
+    first = asyncio.create_task(batcher.submit(1, owner="a"))
+    await engine.busy()
+    waiting = [asyncio.create_task(batcher.submit(n, owner="a")) for n in range(20)]
+    await asyncio.sleep(0)
+    waiting[3].cancel()
+    await asyncio.wait([waiting[3]])
+    assert batcher.waiting == 19
+    late = asyncio.create_task(batcher.submit(50, owner="a"))
+    await asyncio.sleep(0)
+    assert batcher.waiting == 20
+    engine.held = False
+    engine.go.release()
+    assert await late == 100
+    await asyncio.gather(first, *waiting, return_exceptions=True)
+
+
+async def test_jobs_of_one_batch_share_a_key_and_a_rank(engine):
+    batcher = Batcher("test", engine.run, max_batch=9, max_cost=99, key=lambda job: job % 2)
+    batcher.start()
+    engine.held = True
+    first = asyncio.create_task(batcher.submit(1, owner="first"))
+    await engine.busy()
+    later = [
+        asyncio.create_task(batcher.submit(n, owner=n, rank=FILE if n == 6 else FINAL))
+        for n in (6, 2, 3, 4, 5)
+    ]
+    await asyncio.sleep(0)
+    engine.held = False
+    engine.go.release()
+    await asyncio.gather(first, *later)
+    await batcher.close()
+    assert engine.batches == [[1], [2, 4], [3, 5], [6]]
+
+
+async def test_nobody_waits_for_an_engine_that_does_not_come_back(engine):
+    batcher = Batcher("test", engine.run, max_batch=1, max_cost=20, stuck_s=0.1)
+    batcher.start()
+    engine.held = True
+    waits = [asyncio.create_task(batcher.submit(n, owner=n)) for n in (1, 2)]
+    await engine.busy()
+    results = await asyncio.gather(*waits, return_exceptions=True)
+    assert [r.code for r in results if isinstance(r, StageError)] == ["stuck", "stuck"]
+    assert not batcher.alive
+    engine.go.release()
+    engine.held = False
+    assert await batcher.submit(3, owner="a") == 6
+    assert batcher.alive
+    await batcher.close()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+async def test_those_behind_a_batch_that_killed_the_worker_are_served_by_the_next(batcher, engine):
+    engine.held = True
+    first = asyncio.create_task(batcher.submit(1, owner="a"))
+    await engine.busy()
+    deadly = asyncio.create_task(batcher.submit(666, owner="b"))
+    await asyncio.sleep(0)
+    behind = [asyncio.create_task(batcher.submit(n, owner="b")) for n in (2, 3)]
+    await asyncio.sleep(0)
+    engine.held = False
+    engine.go.release()
+    assert await first == 2
+    with pytest.raises(StageError, match="died"):
+        await deadly
+    assert await asyncio.gather(*behind) == [4, 6]

@@ -19,7 +19,6 @@ from benchmarks.clips import (
     to_pcm,
     voiced_span,
 )
-from benchmarks.wer import summed, word_errors
 
 HEADER = "file\tseconds\tkind\ttranscript\tsource\tlicence\n"
 FRAME_SAMPLES = SAMPLE_RATE_HZ // 100
@@ -83,25 +82,3 @@ def test_the_order_is_fixed_by_its_seed_and_goes_round() -> None:
     assert names == [clip.name for clip in in_seeded_order(clips, 7, seed=1)]
     assert sorted(names[:3]) == ["a", "b", "c"]
     assert names[3:6] == names[:3]
-
-
-@pytest.mark.parametrize(
-    ("said", "heard", "wrong", "words"),
-    [
-        ("Ask not, what?", "ask not what", 0, 3),
-        ("twenty one colours", "21 colors", 0, 3),
-        ("five five", "5 5", 0, 2),
-        ("go to bed", "go bed", 1, 3),
-        ("go home", "", 2, 2),
-        ("", "um hello", 1, 0),
-    ],
-)
-def test_words_wrong(said: str, heard: str, wrong: int, words: int) -> None:
-    errors = word_errors(said, heard)
-    assert (errors.wrong, errors.words) == (wrong, words)
-
-
-def test_errors_are_summed_over_words_not_over_clips() -> None:
-    total = summed([word_errors("a bad day", "a bad way"), word_errors("yes", "yes")])
-    assert total.rate == 0.25
-    assert summed([]).rate is None

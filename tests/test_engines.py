@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import aclosing
 
 import numpy as np
@@ -17,75 +16,19 @@ from realtime.engines.embedded_voice import EmbeddedVoice
 from realtime.engines.llm import EmbeddedReplier
 from realtime.engines.speech_detector import Windows
 from realtime.engines.whisper import WhisperTranscriber
-from realtime.errors import TranscriptionError
 from realtime.metrics import Metrics
-from tests.client import DATA, clip
+from tests.client import ear_audio
 
 normal = EnglishTextNormalizer()
 
 
-def ear_audio(name: str) -> np.ndarray:
-    return soxr.resample(np.frombuffer(clip(name), "<i2"), 24_000, 16_000)
-
-
-def transcripts() -> dict[str, str]:
-    rows = [r.split("\t") for r in (DATA / "manifest.tsv").read_text().splitlines()[1:]]
-    return {r[0].removesuffix(".flac"): r[3] for r in rows if r[2] == "speech"}
-
-
-@pytest.fixture(scope="module")
-def loaded(models):
+@pytest.fixture
+async def whisper(models):
     engine = WhisperTranscriber(models["whisper"], threads=2, metrics=Metrics())
     engine.load()
-    return engine
-
-
-@pytest.fixture
-async def whisper(loaded):
-    loaded.start()
-    yield loaded
-    await loaded.close()
-    loaded._batcher._closing = False
-
-
-async def test_real_speech_in_one_batch_is_as_right_as_alone(whisper):
-    texts = transcripts()
-    audio = {name: ear_audio(name) for name in texts}
-    together = await asyncio.gather(
-        *(whisper.transcribe(Utterance(audio[n]), owner=n) for n in texts)
-    )
-    alone = [await whisper.transcribe(Utterance(audio[n]), owner=n) for n in texts]
-    truth = [normal(t) for t in texts.values()]
-    for found in (together, alone):
-        assert wer(truth, [normal(t.text) for t in found]) <= 0.12
-    assert all(t.language == "en" for t in together)
-
-
-async def test_an_utterance_over_30_s_is_heard_to_its_end(whisper):
-    long = np.concatenate([ear_audio("jfk")] * 4)
-    heard = await whisper.transcribe(Utterance(long), owner="a")
-    assert normal(heard.text).count("ask not what your country") == 4
-    assert heard.seconds == pytest.approx(44, abs=0.5)
-
-
-async def test_silence_has_no_words(whisper):
-    heard = await whisper.transcribe(Utterance(np.zeros(48_000, np.int16)), owner="a")
-    assert heard.text == ""
-
-
-async def test_one_bad_utterance_fails_alone(whisper, monkeypatch):
-    features = whisper._features
-
-    def poisoned(audio, window_s):
-        if len(audio) == 16_000:
-            raise ValueError("poisoned")
-        return features(audio, window_s)
-
-    monkeypatch.setattr(whisper, "_features", poisoned)
-    good = await whisper.transcribe(Utterance(ear_audio("ls_6930_0000")), owner="a")
-    with pytest.raises(TranscriptionError):
-        await whisper.transcribe(Utterance(np.ones(16_000, np.int16)), owner="b")
-    assert good.text
+    engine.start()
+    yield engine
+    await engine.close()
 
 
 async def test_the_voice_is_understood_and_starts_at_once(whisper):

@@ -12,8 +12,8 @@ from realtime.fair_queue import FairQueue
 
 def drain(queue: FairQueue) -> list:
     found = []
-    while (job := queue.pop()) is not None:
-        found.append(job)
+    while (entry := queue.pop()) is not None:
+        found.append(entry.job)
     return found
 
 
@@ -24,13 +24,29 @@ def test_owners_take_turns_and_each_ones_jobs_keep_their_order():
     assert drain(queue) == ["a1", "b1", "c1", "a2", "c2", "a3"]
 
 
-def test_owners_can_be_passed_over():
+def test_entries_can_be_passed_over_but_nobody_overtakes_himself():
     queue: FairQueue[str] = FairQueue(max_cost=100)
+    for job, key in (("a1", "long"), ("a2", "short"), ("b1", "short"), ("c1", "long")):
+        queue.push(job, owner=job[0], key=key)
+
+    def short(entry):
+        return entry.key == "short"
+
+    assert queue.pop(short).job == "b1"
+    assert queue.pop(short) is None
+    assert drain(queue) == ["a1", "c1", "a2"]
+
+
+def test_a_job_is_taken_out_wherever_it_stands_and_gives_its_room_back():
+    queue: FairQueue[str] = FairQueue(max_cost=3)
     for job in ("a1", "a2", "b1"):
         queue.push(job, owner=job[0])
-    assert queue.pop(without={"a"}) == "b1"
-    assert queue.pop(without={"a"}) is None
-    assert drain(queue) == ["a1", "a2"]
+    assert not queue.push("a3", owner="a")
+    assert queue.remove("a1", owner="a")
+    assert not queue.remove("a1", owner="a")
+    assert queue.push("a3", owner="a")
+    assert drain(queue) == ["a2", "b1", "a3"]
+    assert queue.cost == 0
 
 
 def test_a_lower_rank_leaves_first():

@@ -18,12 +18,14 @@ ROOT = Path(__file__).parent.parent
 PACKAGES = ("realtime", "bootstrap")
 
 LAYERS = {
-    "4 edge": "__main__ server websocket rest runtime keys doctor.*",
+    "4 edge": "__main__ server websocket rest runtime watchdog calibration keys doctor.*",
     "3 session": "session speaker reply ear outbox response requests",
     "2 engines": "batcher threads engines engines.*",
     "1 pure": (
-        "events turns sentences speakable conversation items audio session_config fair_queue"
-        " settings errors metrics ids recognition formats playout thoughts doctor"
+        "admission capacity frames doctor"
+        " events turns sentences speakable conversation items audio session_config fair_queue"
+        " batching slots settings errors metrics ids recognition hypothesis fallback formats"
+        " playout thoughts"
     ),
 }
 """The modules of `realtime`, without that name; `realtime` itself holds a docstring and is pure."""

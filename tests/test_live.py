@@ -16,8 +16,7 @@ from whisper_normalizer.english import EnglishTextNormalizer
 from realtime.engines import Utterance
 from realtime.engines.whisper import WhisperTranscriber
 from realtime.metrics import Metrics
-from tests.client import Client, clip, quiet
-from tests.test_engines import transcripts
+from tests.client import Client, clip, quiet, transcripts
 from tests.test_wire_formats import FORMATS, spoken
 
 normal = EnglishTextNormalizer()
@@ -60,10 +59,19 @@ async def converse(url: str, names: tuple[str, ...]) -> list[tuple[str, str, byt
 
 async def read_back(models, turns: list[tuple[str, str, bytes]]) -> list[str]:
     """What Whisper hears in the replies' audio."""
+    return await understood(
+        models, [soxr.resample(np.frombuffer(s, "<i2"), 24_000, 16_000) for _, _, s in turns]
+    )
+
+
+async def understood(models, sounds: list[np.ndarray]) -> list[str]:
     whisper = WhisperTranscriber(models["whisper"], threads=2, metrics=Metrics())
     whisper.load()
-    audio = [soxr.resample(np.frombuffer(s, "<i2"), 24_000, 16_000) for _, _, s in turns]
-    return [t.text for t in whisper.run([Utterance(a) for a in audio])]
+    whisper.start()
+    heard = (whisper.transcribe(Utterance(s), owner=n) for n, s in enumerate(sounds))
+    found = await asyncio.gather(*heard)
+    await whisper.close()
+    return [t.text for t in found]
 
 
 async def test_turns_are_heard_answered_and_spoken(server_url, models):
@@ -126,7 +134,5 @@ async def test_every_pair_of_formats_carries_a_real_clip_there_and_back(echo_url
         await client.socket.close()
     truth = normal(transcripts()[PAIR_CLIP])
     assert wer([truth] * len(said), [normal(s) for s in said]) <= 0.1
-    whisper = WhisperTranscriber(models["whisper"], threads=2, metrics=Metrics())
-    whisper.load()
-    back = whisper.run([Utterance(s) for s in sounds])
-    assert wer([normal(s) for s in said], [normal(b.text) for b in back]) <= 0.2
+    back = await understood(models, sounds)
+    assert wer([normal(s) for s in said], [normal(b) for b in back]) <= 0.2

@@ -11,7 +11,7 @@ import pytest
 
 from realtime.audio import Int16
 from realtime.engines import Delta
-from realtime.engines.llm import _delta
+from realtime.engines.llama_lines import delta_of
 from realtime.outbox import OutboxFull
 from realtime.session import Session
 from realtime.websocket import BINARY_HEADER
@@ -55,7 +55,7 @@ async def test_a_reply_that_cannot_be_encoded_closes_the_socket_with_1011(connec
 )
 def test_the_embedded_replier_drops_half_a_character(content: str, delta: Delta | None):
     chunk = {"choices": [{"delta": {"content": content}}]}
-    assert _delta(b"data: " + json.dumps(chunk).encode()) == delta
+    assert delta_of(b"data: " + json.dumps(chunk).encode()) == delta
 
 
 # --- what a client asks for -------------------------------------------------------------------

@@ -8,11 +8,15 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 
 import aiohttp
 import pytest
 
-from realtime.server import CALLERS
+from realtime.admission import RESTART_S, RETRY_AFTER_S
+from realtime.capacity import MOST
+from realtime.server import ADMISSION, CALLERS, METRICS, drain
+from realtime.websocket import prepare
 from tests.client import Client, clip, quiet
 from tests.conftest import ROOT
 
@@ -43,9 +47,10 @@ async def test_status_tells_the_rest(connect, server):
     client = await connect()
     async with aiohttp.ClientSession() as http, http.get(server.make_url("/status")) as answer:
         body = await answer.json()
-    assert body["sessions"] == {"open": 1, "served": 1}
+    assert body["sessions"] == {"open": 1, "max": MOST, "served": 1, "refused": 0}
     assert body["alive"]["voice"] is True
     assert set(body["loop_lag_ms"]) == {"p50", "p99", "max"}
+    assert set(body["histograms"]) == {"loop.lag_ms", "loop.busy_ms", "loop.gc_ms"}
     await client.socket.close()
 
 
@@ -57,6 +62,91 @@ async def test_the_subprotocol_is_echoed_only_when_offered(server):
         async with http.ws_connect(server.make_url("/realtime")) as socket:
             assert socket.protocol is None
             assert (await socket.receive_json())["type"] == "session.created"
+
+
+async def ready(server) -> tuple[int, dict[str, str]]:
+    async with aiohttp.ClientSession() as http, http.get(server.make_url("/ready")) as answer:
+        return answer.status, await answer.json()
+
+
+async def until(is_true: Callable[[], bool]) -> None:
+    for _ in range(400):
+        if is_true():
+            return
+        await asyncio.sleep(0.02)
+    raise AssertionError("it did not come true")
+
+
+UPGRADE = {
+    "Connection": "Upgrade",
+    "Upgrade": "websocket",
+    "Sec-WebSocket-Version": "13",
+    "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+}
+
+
+async def test_of_callers_who_come_at_once_one_gets_the_last_place(connect, server, monkeypatch):
+    """All have asked before the first is upgraded. The others are told so in a form that OpenAI's
+    clients read, and the place is free again when its caller has left."""
+    admission = server.app[ADMISSION]
+    admission.max_sessions = 2
+    first = await connect()
+    all_asked = asyncio.Event()
+
+    async def late(socket: aiohttp.web.WebSocketResponse, request: aiohttp.web.Request) -> None:
+        await all_asked.wait()
+        await prepare(socket, request)
+
+    monkeypatch.setattr("realtime.server.prepare", late)
+    url = server.make_url("/v1/realtime")
+    async with aiohttp.ClientSession() as http:
+        asking = asyncio.gather(*(http.ws_connect(url) for _ in range(6)), return_exceptions=True)
+        await until(lambda: admission.refused == 5)
+        all_asked.set()
+        answers = await asking
+        refused = [a for a in answers if isinstance(a, aiohttp.WSServerHandshakeError)]
+        assert [answer.status for answer in refused] == [503] * 5
+        assert {answer.headers["Retry-After"] for answer in refused} == {str(RETRY_AFTER_S)}
+        assert server.app[METRICS].counts["sessions.refused.saturated"] == 5
+        async with http.get(url, headers=UPGRADE) as answer:
+            error = (await answer.json())["error"]
+        assert error["code"] == "max_sessions_reached"
+        assert "--max-sessions (BANTER_MAX_SESSIONS)" in error["message"]
+        body = {"status": "saturated", "reason": error["message"]}
+        assert await ready(server) == (503, body)
+        assert not first.socket.closed
+    await until(lambda: admission.open == 1)  # the client's end closed the one that was let in
+    assert await ready(server) == (200, {"status": "ready"})
+    await connect()
+
+
+async def test_a_place_is_given_back_by_whoever_never_gets_a_session(server, monkeypatch):
+    async with aiohttp.ClientSession() as http:
+        async with http.get(server.make_url("/v1/realtime")) as answer:
+            assert answer.status == 400  # it asks for no upgrade
+
+        async def broken(socket: object, request: object) -> None:
+            raise ConnectionResetError("the client has left already")
+
+        monkeypatch.setattr("realtime.server.prepare", broken)
+        async with http.get(server.make_url("/v1/realtime"), headers=UPGRADE) as answer:
+            assert answer.status == 500
+    assert server.app[ADMISSION].open == 0
+    assert server.app[CALLERS].served == 0
+
+
+async def test_who_comes_while_the_server_goes_away_is_told_so(connect, server):
+    client = await connect()
+    await drain(server.app)
+    await client.next()
+    assert client.close_code == aiohttp.WSCloseCode.GOING_AWAY
+    status, body = await ready(server)
+    assert (status, body["status"]) == (503, "draining")
+    async with aiohttp.ClientSession() as http:
+        with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+            await http.ws_connect(server.make_url("/v1/realtime"))
+    assert refused.value.status == 503
+    assert refused.value.headers["Retry-After"] == str(RESTART_S)
 
 
 async def test_shutting_down_says_so_to_every_caller(connect, server):

@@ -168,6 +168,16 @@ async def test_no_words_start_no_response(connect, runtime):
     assert "hello there" not in [m.text for m in runtime.replier.prompts[0]]
 
 
+async def test_the_recogniser_is_told_the_language_and_the_prompt(connect, runtime):
+    client = await connect()
+    told = {"model": "whisper-1", "language": "en", "prompt": "Konkord"}
+    await client.send("session.update", session={"audio": {"input": {"transcription": told}}})
+    await turn(client)
+    await client.until("conversation.item.input_audio_transcription.completed")
+    [asked] = runtime.transcriber.asked
+    assert (asked.language, asked.prompt) == ("en", "Konkord")
+
+
 async def test_words_that_a_noise_talked_over_are_still_answered(connect, runtime):
     runtime.transcriber.texts = ["a question", ""]
     runtime.transcriber.gate = asyncio.Event()

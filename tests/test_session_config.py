@@ -78,6 +78,10 @@ def test_forms_that_mean_the_same():
         ),
         ({"audio": {"input": {"format": {"rate": 11_025}}}}, "session.audio.input.format.rate"),
         ({"instructions": 5}, "session.instructions"),
+        (
+            {"audio": {"input": {"transcription": {"prompt": "a " * 513}}}},
+            "session.audio.input.transcription.prompt",
+        ),
         ({"max_output_tokens": 0}, "session.max_output_tokens"),
     ],
 )

@@ -22,6 +22,9 @@ def test_a_flag_wins_over_its_variable_and_that_over_the_default():
         (["--port", "70000"], {}),
         (["--profile", "huge"], {}),
         (["--volume", __file__], {}),
+        (["--whisper-windows", "30,15"], {}),
+        (["--whisper-windows", "fifteen"], {}),
+        (["--whisper-batch", "0"], {}),
         ([], {"BANTER_LOG_LEVEL": "loud"}),
     ],
 )

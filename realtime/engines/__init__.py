@@ -14,6 +14,7 @@ from typing import Protocol
 import numpy as np
 
 from realtime.audio import Float32, Int16
+from realtime.batching import FINAL
 from realtime.conversation import Message
 
 
@@ -36,10 +37,19 @@ class SpeechDetector(Protocol):
 
 @dataclass(frozen=True)
 class Utterance:
-    """What one caller said in one turn: 16-bit mono at 16 kHz."""
+    """What one caller said in one turn: 16-bit mono at 16 kHz, and how it is to be heard."""
 
     audio: Int16
     language: str | None = None
+    """Found out where it is None or unknown to the recogniser."""
+    prompt: str = ""
+    """Text as it might stand before the first word: it sets spelling and style."""
+    hotwords: str = ""
+    """Words and names that are likely, before every window."""
+    suppress: Sequence[int] = (-1,)
+    """Token ids that are never written; -1 is the recogniser's own list (signs, not words)."""
+    rank: int = FINAL
+    """`batching.FINAL`, `PARTIAL` or `FILE`: who is waiting, and so who goes first."""
 
 
 @dataclass(frozen=True)

@@ -2,20 +2,20 @@
 
 llama.cpp batches its slots continuously and has an HTTP server of its own, so Banter talks to that
 one instead of blocking a thread for each generation: closing the connection stops the work even
-while a prompt is being read, which the in-process call cannot do. The server listens on a Unix
-socket in a private folder (elsewhere on a loopback port), with a random key in either case.
+while a prompt is being read, which the in-process call cannot do. It is noticed when something is
+to be sent, so the progress of reading is asked for. The server listens on a Unix socket in a
+private folder (elsewhere on a loopback port), with a random key in either case.
 """
 
 from __future__ import annotations
 
-import asyncio
-import json
 import logging
 import secrets
 import shutil
 import sys
 import tempfile
 from collections.abc import AsyncGenerator, Hashable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,11 @@ import aiohttp
 
 from realtime.conversation import Message, newer_half
 from realtime.engines import Delta
+from realtime.engines.llama_lines import delta_of, progress_of, refusal_of
+from realtime.engines.turnstile import GaveWay, Place, Turnstile
 from realtime.errors import ReplyError, Saturated
+from realtime.metrics import Metrics
+from realtime.slots import PREPARATION, Slots
 
 log = logging.getLogger("banter.llm")
 
@@ -32,19 +36,28 @@ SLOT_TOKENS = 1_024
 """A slot's context. On two cores a token takes 7 ms after 50 tokens of context, 10 after 350 and 16
 after 1,500, and a model of this size makes nothing of a longer history."""
 
-MAX_CALLERS = 64
-"""Replies being written or waiting for a slot, first come first served; a session has one at a
-time.
-Beyond that a reply is refused."""
+MAX_WAITING = 60
+"""Replies that wait, a session's only one each; the next is refused (`saturated`)."""
 
 REPLY_TOKENS = 64
 """The longest reply: some 16 s of speech."""
 
 PROMPT_BATCH = 128
-"""Prompt tokens read at a time: others' tokens come between, so a long prompt stalls nobody."""
+"""Prompt tokens read at a time. Tokens that others write come between two batches, and another's
+prompt where `slots` says so: `benchmarks/slots.py`."""
 
-PROMPT_CACHE_MIB = 256
-FIRST_TOKEN_TIMEOUT_S = 20.0
+FIRST_TOKENS = 16
+"""A first piece for the voice is written by then. Until then nothing long is read."""
+
+PROMPT_CACHE_MIB = 512
+"""Histories of callers who have no slot now; a full context takes 24 MiB."""
+
+SILENT_S = 2.0
+"""A prompt of which nothing is read for this long keeps no other from being read."""
+
+SILENCE_TIMEOUT_S = 10.0
+"""Then the reply fails. A batch and a token come every 0.01 to 0.6 s, under load too."""
+
 SAMPLING = {
     "temperature": 0.4,
     "top_p": 0.9,
@@ -55,22 +68,31 @@ SAMPLING = {
     "dry_allowed_length": 3,
     "dry_penalty_last_n": 512,
     "cache_prompt": True,
+    "return_progress": True,
 }
 
 
 class EmbeddedReplier:
-    """`load` and `warm` block; `reply` is for the event loop."""
+    """`load` blocks; `warm`, `prepare` and `reply` are for the event loop."""
 
     prompt_tokens = SLOT_TOKENS - REPLY_TOKENS - 64
 
-    def __init__(self, path: Path, *, threads: int) -> None:
-        self._path, self._threads = path, threads
+    def __init__(
+        self,
+        path: Path,
+        *,
+        threads: int,
+        metrics: Metrics | None = None,
+        prompt_batch: int = PROMPT_BATCH,
+        slots: Slots[Place] | None = None,
+    ) -> None:
+        self._path, self._threads, self._prompt_batch = path, threads, prompt_batch
         self._key = secrets.token_urlsafe(32)
         self._folder: str | None = None
         self._server: Any = None
         self._client: aiohttp.ClientSession | None = None
-        self._slots = asyncio.Semaphore(SLOTS)
-        self._callers = 0
+        slots = slots or Slots(SLOTS, max_waiting=MAX_WAITING)
+        self._turnstile = Turnstile(slots, silent_s=SILENT_S, metrics=metrics or Metrics())
 
     def load(self) -> None:
         import xllamacpp
@@ -78,7 +100,7 @@ class EmbeddedReplier:
         params = xllamacpp.CommonParams()
         params.model.path = str(self._path)
         params.n_ctx, params.n_parallel = SLOTS * SLOT_TOKENS, SLOTS
-        params.n_batch = params.n_ubatch = PROMPT_BATCH
+        params.n_batch = params.n_ubatch = self._prompt_batch
         params.cache_ram_mib = PROMPT_CACHE_MIB
         for cpu in (params.cpuparams, params.cpuparams_batch):
             cpu.n_threads, cpu.poll = self._threads, 0
@@ -106,7 +128,7 @@ class EmbeddedReplier:
             base_url=base,
             connector=connector,
             headers={"Authorization": f"Bearer {self._key}"},
-            timeout=aiohttp.ClientTimeout(total=None, sock_read=FIRST_TOKEN_TIMEOUT_S),
+            timeout=aiohttp.ClientTimeout(total=None, sock_read=SILENCE_TIMEOUT_S),
         )
 
     async def warm(self, instructions: str) -> None:
@@ -118,14 +140,13 @@ class EmbeddedReplier:
     async def prepare(self, prompt: Sequence[Message], *, owner: Hashable) -> None:
         """Read the history while the caller is still speaking, so that only the new words are left.
 
-        Skipped while more than half of the slots are busy; a failure is no loss.
+        It waits until no reply is being made, and any reply stops it; a failure is no loss.
         """
-        if self._callers > SLOTS // 2:
-            return
         try:
-            async for _ in self.reply(prompt, max_tokens=1, owner=owner):
-                pass
-        except ReplyError as error:
+            async with self._turnstile.admit(owner=owner, rank=PREPARATION) as place:
+                answer, _ = await self._read(place, list(prompt), max_tokens=1)
+                answer.close()
+        except (ReplyError, Saturated) as error:
             log.debug("nothing prepared: %s", error)
 
     @property
@@ -146,58 +167,69 @@ class EmbeddedReplier:
 
         Raises:
             ReplyError: the model refused the prompt or went away; nothing more will come.
+            Saturated: too many replies wait.
         """
+        async with self._turnstile.admit(owner=owner) as place:
+            answer, delta = await self._read(
+                place, list(prompt), max_tokens=min(max_tokens, REPLY_TOKENS)
+            )
+            try:
+                async with answer:
+                    if delta:
+                        yield delta
+                    written = 1
+                    async for line in answer.content:
+                        if delta := delta_of(line):
+                            yield delta
+                            written += 1
+                            if written == FIRST_TOKENS:
+                                place.well_begun()
+            except (aiohttp.ClientError, TimeoutError) as error:
+                raise _gone(error) from error
+
+    async def _read(
+        self, place: Place, messages: list[Message], *, max_tokens: int
+    ) -> tuple[aiohttp.ClientResponse, Delta | None]:
+        """Have a prompt read, in turn with others'; the answer, open, and its first words."""
+        while True:
+            with suppress(GaveWay):
+                async with place.reading():
+                    return await self._request(place, messages, max_tokens)
+
+    async def _request(
+        self, place: Place, messages: list[Message], max_tokens: int
+    ) -> tuple[aiohttp.ClientResponse, Delta | None]:
+        """Ask for a reply to `messages`, which are shortened here until they fit."""
         if self._client is None:
             raise ReplyError("the language model is not running")
-        if self._callers >= MAX_CALLERS:
-            raise Saturated("reply", "too many replies are waiting; try again later")
-        limit = min(max_tokens, REPLY_TOKENS)
-        body: dict[str, Any] = {"max_tokens": limit, "stream": True, **SAMPLING}
-        messages = list(prompt)
-        self._callers += 1
-        try:
-            await self._slots.acquire()
-        except asyncio.CancelledError:
-            self._callers -= 1
-            raise
+        body: dict[str, Any] = {"max_tokens": max_tokens, "stream": True, **SAMPLING}
         try:
             while True:
                 body["messages"] = [{"role": m.role, "content": m.text} for m in messages]
-                async with self._client.post("/v1/chat/completions", json=body) as answer:
+                answer = await self._client.post("/v1/chat/completions", json=body)
+                try:
                     if answer.status == 200:
-                        async for line in answer.content:
-                            if delta := _delta(line):
-                                yield delta
-                        return
-                    kind, reason = await _refusal(answer)
+                        return answer, await self._first_words(answer, place)
+                    kind, reason = await refusal_of(answer)
+                except BaseException:
+                    answer.close()
+                    raise
                 if kind != "exceed_context_size_error" or len(messages) < 3:
                     raise ReplyError(f"the language model refused: {reason}")
-                messages = newer_half(messages)
+                messages[:] = newer_half(messages)
         except (aiohttp.ClientError, TimeoutError) as error:
-            raise ReplyError(f"the language model went away: {type(error).__name__}") from error
-        finally:
-            self._slots.release()
-            self._callers -= 1
+            raise _gone(error) from error
 
-
-def _delta(line: bytes) -> Delta | None:
-    """The text in one line of a server-sent event stream; None for a line without any."""
-    if not line.startswith(b"data: ") or line.startswith(b"data: [DONE]"):
+    async def _first_words(self, answer: aiohttp.ClientResponse, place: Place) -> Delta | None:
+        """Wait while the prompt is being read; None if the reply ends without a word."""
+        async for line in answer.content:
+            if progress := progress_of(line):
+                read, left = progress
+                place.advanced(left=read > 0 and left > self._prompt_batch)
+            elif delta := delta_of(line):
+                return delta
         return None
-    chunk = json.loads(line[6:])
-    if "error" in chunk:
-        raise ReplyError(f"the language model failed: {chunk['error'].get('message', 'no reason')}")
-    choice = (chunk.get("choices") or [{}])[0]
-    text = str(choice.get("delta", {}).get("content") or "")
-    text = text.encode("utf-8", "ignore").decode()  # half a character cannot be sent on
-    cut = choice.get("finish_reason") == "length"
-    return Delta(text, cut) if text or cut else None
 
 
-async def _refusal(answer: aiohttp.ClientResponse) -> tuple[str, str]:
-    """The type and the message of an error answer."""
-    try:
-        error = (await answer.json(content_type=None))["error"]
-        return str(error.get("type")), str(error.get("message"))
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return "", f"status {answer.status}"
+def _gone(error: Exception) -> ReplyError:
+    return ReplyError(f"the language model went away: {type(error).__name__}")

@@ -1,55 +1,58 @@
-"""faster-whisper's model behind the `Transcriber` seam: one thread, whole batches.
+"""Whisper behind the `Transcriber` seam: an utterance's way to its words.
 
-Utterances of all sessions are grouped by window; each group is one `encode` and one `generate`
-through CTranslate2. A hypothesis that loops is tried once more with a window of 30 s, alone with
-its like.
+    cut       long audio into parts of one window, where it is quiet
+    features  on a thread of their own
+    decode    on the model's thread, in a batch with the windows of other callers
+    doubt     what loops or is improbable is tried again, alone with its like, while the others of
+              its batch have their words already
+
+A retry is a job like any other, at the end of its owner's line. On two idle cores tiny.en takes
+about 0.1 s for an utterance; one that fails every attempt comes after about a second.
 """
 
 from __future__ import annotations
 
 import logging
-from collections import defaultdict
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Hashable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from realtime.audio import EAR_RATE_HZ, Float32, to_float32
+from realtime.audio import EAR_RATE_HZ, Int16
 from realtime.batcher import Batcher
+from realtime.batching import PARTIAL
 from realtime.engines import Transcript, Utterance
-from realtime.errors import StageError, TranscriptionError
+from realtime.engines.features import LogMel
+from realtime.engines.whisper_model import Heard, WhisperModel, Window
+from realtime.errors import Saturated, StageError, TranscriptionError
+from realtime.fallback import Attempt, Tried, best, next_attempt
+from realtime.hypothesis import Hypothesis
 from realtime.metrics import Metrics
-from realtime.recognition import (
-    WINDOWS_S,
-    Hypothesis,
-    max_tokens,
-    split_long,
-    window_for,
-)
+from realtime.recognition import TAIL_S, WINDOWS_S, Windows, split_long
 
 log = logging.getLogger("banter.whisper")
 
 MAX_BATCH = 8
+MAX_BATCH_S = 1.0
+"""Nobody waits longer than this for a batch that was put together while he waited. Eight windows of
+15 s take tiny.en about half of it on two idle cores."""
+
 MAX_WAITING_S = 600.0
 """Audio seconds that may wait; beyond that a new utterance is refused (`transcription.failed`)."""
 
 MIN_AUDIO_S = 0.1
-MAX_LENGTH = 448
-FRAMES_PER_S = 100
 
 
 @dataclass(frozen=True)
-class _Part:
-    """One window's worth of an utterance."""
+class _Asked:
+    """What holds for every window of an utterance."""
 
-    audio: Float32
+    owner: Hashable
+    rank: int
     language: str | None
-
-    @property
-    def seconds(self) -> float:
-        return len(self.audio) / EAR_RATE_HZ
+    context: tuple[int, ...]
+    suppressed: tuple[int, ...]
 
 
 class WhisperTranscriber:
@@ -63,56 +66,51 @@ class WhisperTranscriber:
         metrics: Metrics,
         device: str = "cpu",
         compute: str = "int8",
+        windows: tuple[float, ...] = WINDOWS_S,
+        tail_s: float = TAIL_S,
+        max_batch: int = MAX_BATCH,
     ) -> None:
         self._path, self._threads = path, threads
         self._device, self._compute = device, compute
         self._metrics = metrics
-        self._batcher: Batcher[Utterance, Transcript] = Batcher(
+        self._windows = Windows(windows, tail_s)
+        self._model = WhisperModel(metrics=metrics)
+        self._features = LogMel(max_waiting_s=MAX_WAITING_S, metrics=metrics)
+        self._batcher: Batcher[Window, Heard] = Batcher(
             "transcription",
-            self.run,
-            max_batch=MAX_BATCH,
+            self._model.run,
+            max_batch=max_batch,
             max_cost=MAX_WAITING_S,
-            cost=lambda u: len(u.audio) / EAR_RATE_HZ,
+            cost=lambda window: window.seconds,
+            key=lambda window: window.key,
+            weight=lambda window: window.attempt.window_s,
+            max_batch_s=MAX_BATCH_S,
             metrics=metrics,
         )
 
     def load(self) -> None:
-        import faster_whisper
-        from faster_whisper.tokenizer import Tokenizer
-        from faster_whisper.transcribe import get_suppressed_tokens
-
-        self._model = faster_whisper.WhisperModel(
-            str(self._path),
-            device=self._device,
-            compute_type=self._compute,
-            cpu_threads=self._threads,
-            num_workers=1,
-            local_files_only=True,
+        self._model.load(
+            self._path, threads=self._threads, device=self._device, compute=self._compute
         )
-        self._multilingual: bool = self._model.model.is_multilingual
-        self._languages_known = frozenset(self._model.supported_languages)
-        self._tokenizers: dict[str, Any] = {}
-        self._new_tokenizer: Callable[[str], Any] = lambda language: Tokenizer(
-            self._model.hf_tokenizer,
-            self._multilingual,
-            task="transcribe" if self._multilingual else None,
-            language=language if self._multilingual else None,
-        )
-        self._suppressed = list(get_suppressed_tokens(self._tokenizer("en"), [-1]))
+        self._features.load(self._model.extractor)
 
     def warm(self) -> None:
         """One real pass, so that the first caller does not pay for it."""
-        noise = np.random.default_rng(0).normal(0, 30, 2 * EAR_RATE_HZ)
-        self.run([Utterance(noise.astype(np.int16))])
+        noise = np.random.default_rng(0).normal(0, 30, 2 * EAR_RATE_HZ).astype(np.int16)
+        seconds = len(noise) / EAR_RATE_HZ
+        attempt = Attempt(self._windows.first(seconds))
+        self._model.run([Window(self._features.compute(noise), seconds, attempt, "en")])
 
     def start(self) -> None:
+        self._features.start()
         self._batcher.start()
 
     @property
     def alive(self) -> bool:
-        return self._batcher.alive
+        return self._batcher.alive and self._features.alive
 
     async def close(self) -> None:
+        await self._features.close()
         await self._batcher.close()
 
     async def transcribe(self, utterance: Utterance, *, owner: Hashable) -> Transcript:
@@ -122,130 +120,62 @@ class WhisperTranscriber:
             TranscriptionError: the recogniser failed.
             Saturated: too much audio is waiting.
         """
-        language = utterance.language if utterance.language in self._languages_known else None
-        found = []
         try:
-            # one window at a time: between two of a long recording, others have their turn
-            for part in split_long(utterance.audio):
-                job = Utterance(part, language)
-                found.append(await self._batcher.submit(job, owner=owner))
-                language = language or found[0].language
+            texts, language = await self._hear_all(utterance, owner)
         except StageError:
             raise
         except Exception as error:
             log.exception("the recogniser failed")
             raise TranscriptionError("the recogniser failed on this utterance") from error
-        text = " ".join(t.text for t in found if t.text)
-        return Transcript(text, found[0].language, len(utterance.audio) / EAR_RATE_HZ)
+        return Transcript(" ".join(texts), language or "en", len(utterance.audio) / EAR_RATE_HZ)
 
-    def run(self, batch: Sequence[Utterance]) -> list[Transcript | BaseException]:
-        """Transcribe single windows on the owner thread; an error stays with its group."""
-        parts = {
-            n: _Part(to_float32(utterance.audio), utterance.language)
-            for n, utterance in enumerate(batch)
-            if len(utterance.audio) >= MIN_AUDIO_S * EAR_RATE_HZ
-        }
-        heard = dict(zip(parts, self._decode(list(parts.values())), strict=True))
-        return [self._transcript(u, heard.get(n)) for n, u in enumerate(batch)]
+    async def _hear_all(
+        self, utterance: Utterance, owner: Hashable
+    ) -> tuple[list[str], str | None]:
+        """One window at a time: between two of a long recording, others have their turn."""
+        context = self._model.context(prompt=utterance.prompt, hotwords=utterance.hotwords)
+        language = utterance.language if utterance.language in self._model.languages else None
+        texts = []
+        for part in split_long(utterance.audio, self._windows.longest_s):
+            if len(part) < MIN_AUDIO_S * EAR_RATE_HZ:
+                continue
+            asked = _Asked(owner, utterance.rank, language, context, tuple(utterance.suppress))
+            heard = await self._hear(part, asked)
+            if text := self._believed(heard.hypothesis, utterance):
+                texts.append(text)
+                language = language or heard.language
+        return texts, language
 
-    def _transcript(
-        self, utterance: Utterance, found: tuple[Hypothesis, str] | BaseException | None
-    ) -> Transcript | BaseException:
-        if isinstance(found, BaseException):
-            return found
-        seconds = len(utterance.audio) / EAR_RATE_HZ
-        if found is None:
-            return Transcript("", utterance.language or "en", seconds)
-        hypothesis, language = found
-        if hypothesis.silent or hypothesis.phantom:
+    async def _hear(self, audio: Int16, asked: _Asked) -> Heard:
+        """One window's worth of audio, as often as its hypotheses are doubtful."""
+        seconds = len(audio) / EAR_RATE_HZ
+        features = await self._features.of(audio, owner=asked.owner, rank=asked.rank)
+        tried: list[Tried] = []
+        language = asked.language
+        attempt: Attempt | None = Attempt(self._windows.first(seconds))
+        while attempt:
+            window = Window(features, seconds, attempt, language, asked.context, asked.suppressed)
+            try:
+                heard = await self._batcher.submit(window, owner=asked.owner, rank=asked.rank)
+            except Saturated:
+                if not tried:
+                    raise
+                break  # the queue is full: what there is must do
+            tried.append((attempt, heard.hypothesis))
+            language = heard.language
+            self._metrics.count("transcription.looped", heard.hypothesis.loops)
+            attempt = next_attempt(tried, asked.rank)
+            self._metrics.count("transcription.retried", attempt is not None)
+        return Heard(best(tried), language or "en")
+
+    def _believed(self, hypothesis: Hypothesis, utterance: Utterance) -> str:
+        """Its text, or none where it says what Whisper says when nobody speaks."""
+        told = f"{utterance.hotwords} {utterance.prompt}"
+        if hypothesis.silent or hypothesis.phantom or hypothesis.recites(told):
             self._metrics.count("transcription.filtered")
-            return Transcript("", language, seconds)
-        return Transcript(hypothesis.text, language, seconds)
-
-    def _decode(self, parts: list[_Part]) -> list[tuple[Hypothesis, str] | BaseException]:
-        groups: dict[float, list[int]] = defaultdict(list)
-        for n, part in enumerate(parts):
-            groups[window_for(part.seconds)].append(n)
-        heard: dict[int, tuple[Hypothesis, str] | BaseException] = {}
-        for window_s in WINDOWS_S:
-            members = groups[window_s]
-            for n, found in zip(
-                members, self._group([parts[n] for n in members], window_s), strict=True
-            ):
-                doubtful = not isinstance(found, BaseException) and found[0].loops
-                if doubtful and window_s != WINDOWS_S[-1]:
-                    self._metrics.count("transcription.retried")
-                    groups[WINDOWS_S[-1]].append(n)
-                heard[n] = found
-        return [heard[n] for n in range(len(parts))]
-
-    def _group(
-        self, parts: list[_Part], window_s: float
-    ) -> list[tuple[Hypothesis, str] | BaseException]:
-        if not parts:
-            return []
-        try:
-            return list(self._generate(parts, window_s))
-        except Exception as error:
-            self._metrics.count("transcription.failed")
-            log.exception("the recogniser failed on %d utterances", len(parts))
-            failed = TranscriptionError("the recogniser failed on this utterance")
-            failed.__cause__ = error
-            return [failed] * len(parts)
-
-    def _generate(self, parts: list[_Part], window_s: float) -> list[tuple[Hypothesis, str]]:
-        """One encode and one generate for parts that share a window."""
-        features = np.stack([self._features(part.audio, window_s) for part in parts])
-        encoded = self._model.encode(features)
-        languages = self._languages(parts, encoded)
-        tokenizers = [self._tokenizer(language) for language in languages]
-        longest = max(max_tokens(part.seconds) for part in parts)
-        results = self._model.model.generate(
-            encoded,
-            [[*t.sot_sequence, t.no_timestamps] for t in tokenizers],
-            beam_size=1,
-            # CTranslate2 takes half of max_length as its bound on new tokens
-            max_length=min(MAX_LENGTH, 2 * longest),
-            return_scores=True,
-            return_no_speech_prob=True,
-            suppress_blank=True,
-            suppress_tokens=self._suppressed,
-        )
-        self._metrics.count("transcription.encodes")
-        return [
-            (_hypothesis(result, tokenizer, part.seconds), language)
-            for result, tokenizer, part, language in zip(
-                results, tokenizers, parts, languages, strict=True
-            )
-        ]
-
-    def _features(self, audio: Float32, window_s: float) -> Float32:
-        """Log-mel features [mels, frames] of the audio and silence up to the window's end."""
-        extractor = self._model.feature_extractor
-        padding = int(window_s * EAR_RATE_HZ) - len(audio)
-        features: Float32 = extractor(audio, padding=max(0, padding))
-        return features[:, : int(window_s * FRAMES_PER_S)]
-
-    def _languages(self, parts: list[_Part], encoded: Any) -> list[str]:
-        if not self._multilingual:
-            return ["en"] * len(parts)
-        if all(part.language for part in parts):
-            return [part.language or "en" for part in parts]
-        ranked = self._model.model.detect_language(encoded)
-        return [p.language or r[0][0][2:-2] for p, r in zip(parts, ranked, strict=True)]
-
-    def _tokenizer(self, language: str) -> Any:
-        if language not in self._tokenizers:
-            self._tokenizers[language] = self._new_tokenizer(language)
-        return self._tokenizers[language]
-
-
-def _hypothesis(result: Any, tokenizer: Any, seconds: float) -> Hypothesis:
-    tokens = result.sequences_ids[0]
-    return Hypothesis(
-        text=tokenizer.decode(tokens).strip(),
-        tokens=len(tokens),
-        log_probability=result.scores[0] * len(tokens) / (len(tokens) + 1),
-        no_speech=result.no_speech_prob,
-        seconds=seconds,
-    )
+            return ""
+        if hypothesis.doubtful:
+            self._metrics.count("transcription.doubtful")
+            if utterance.rank == PARTIAL:
+                return ""
+        return hypothesis.text

@@ -52,6 +52,7 @@ class MockServer:
         self.url = ""
         self.greets = True  # False: takes the call and stays silent
         self.refuses = False  # True: answers the upgrade with 503
+        self.refusal: Event | None = None  # what /ready says then; None: there is no /ready
         self.received: list[Event] = []
         self.audio_bytes = 0
         self.served_bytes: dict[str, int] = {}  # path -> length of what was served there
@@ -119,6 +120,11 @@ class MockServer:
         if response.content_length:
             self.served_bytes[request.path] = response.content_length
 
+    async def ready(self, request: web.Request) -> web.StreamResponse:
+        if self.refusal is None:
+            raise web.HTTPNotFound
+        return web.json_response(self.refusal, status=503)
+
     async def realtime(self, request: web.Request) -> web.StreamResponse:
         assert request.query_string == "audio=binary"
         if self.refuses:
@@ -149,6 +155,7 @@ async def running_mock() -> AsyncIterator[MockServer]:
     app.router.add_get("/", mock.index)
     app.router.add_static("/static/", STATIC)
     app.router.add_get("/v1/realtime", mock.realtime)
+    app.router.add_get("/ready", mock.ready)
     runner = web.AppRunner(app, shutdown_timeout=0.5)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)

@@ -315,6 +315,10 @@ async def test_a_server_that_vanishes_or_refuses_is_explained(
     await page.get_by_role("button", name="Start talking").click()
     await complains(page, "cannot be reached or refuses")
     await shows(page, "Ready")
+    mock.refusal = {"status": "saturated", "reason": "all 2 places are taken: try again in 10 s"}
+    await page.get_by_role("button", name="Start talking").click()
+    await complains(page, r"server is full\. \(all 2 places are taken: try again in 10 s\)")
+    await shows(page, "Ready")
 
 
 @pytest.mark.parametrize(
