@@ -11,6 +11,9 @@ set -eu
 export PATH="/opt/banter/bin:/opt/app/bin:$PATH"
 volume=${BANTER_VOLUME:-/data}
 
+# Newer cards compile some kernels when they first need them; the volume remembers the result.
+export CUDA_CACHE_PATH="${CUDA_CACHE_PATH:-$volume/cache/cuda}"
+
 if [ $# -eq 0 ]; then set -- banter; fi
 case $1 in -*) set -- banter "$@" ;; esac
 

@@ -9,7 +9,6 @@ import logging
 import os
 import signal
 import sys
-import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from realtime.engines.echo import EchoReplier
 from realtime.engines.llm import EmbeddedReplier
 from realtime.engines.openai_chat import OpenAIReplier
 from realtime.errors import BanterError, SettingsError
+from realtime.keys import is_loopback
 from realtime.metrics import Metrics
 from realtime.playout import Pacing
 from realtime.runtime import AnyReplier, Runtime, load_embedded
@@ -29,6 +29,7 @@ from realtime.server import drain, make_app
 from realtime.session_config import SessionConfig
 from realtime.settings import Settings, read_settings
 from realtime.speaker import Manners
+from realtime.steps import Steps
 from realtime.threads import apply_process_limits, thread_budget
 
 log = logging.getLogger("banter")
@@ -97,10 +98,11 @@ async def _serve(settings: Settings) -> int:
 
 async def _start(settings: Settings) -> tuple[web.AppRunner, Runtime]:
     """Models on disk, engines warm, then the listener."""
-    begun = time.perf_counter()
+    steps = Steps()
     volume = settings.volume or bootstrap.default_volume()
     models = await bootstrap.ensure(bootstrap.plan_for("embedded"), volume)
-    ready = time.perf_counter()
+    bootstrap.stay_offline()
+    steps.done("bootstrap")
     metrics = Metrics()
     runtime = await load_embedded(
         models,
@@ -110,6 +112,7 @@ async def _start(settings: Settings) -> tuple[web.AppRunner, Runtime]:
         metrics=metrics,
         whisper_windows=settings.whisper_windows,
         whisper_batch=settings.whisper_batch,
+        steps=steps,
     )
     manners = Manners(
         pacing=Pacing() if settings.pacing == "on" else None,
@@ -120,7 +123,8 @@ async def _start(settings: Settings) -> tuple[web.AppRunner, Runtime]:
     capacity = await _capacity(settings, runtime)
     metrics.clear()
     _spare_from_collection()
-    app = make_app(runtime, metrics, config, manners, capacity)
+    steps.done("calibration")
+    app = make_app(runtime, metrics, config, manners, capacity, keys=settings.api_keys, steps=steps)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_TIMEOUT_S)
     await runner.setup()
     try:
@@ -131,9 +135,8 @@ async def _start(settings: Settings) -> tuple[web.AppRunner, Runtime]:
         raise BanterError(
             f"cannot listen on {settings.host}:{settings.port}: {error.strerror or error}"
         ) from None
-    log.info(
-        "models found in %.2f s, ready after %.2f s", ready - begun, time.perf_counter() - begun
-    )
+    steps.done("listener")
+    log.info("ready after %.2f s: %s", steps.total_s, steps)
     print(f"Banter is listening: {_url(runner, settings.host)}", flush=True)
     return runner, runtime
 
@@ -177,9 +180,19 @@ def _replier(settings: Settings, models: Mapping[str, Path], metrics: Metrics) -
 
 
 def _check(settings: Settings) -> None:
-    """Settings that are known, but not for this version."""
+    """Settings that can be read and must not, or not yet, be followed.
+
+    Raises:
+        SettingsError: one of them; says what to do.
+    """
     if settings.profile == "gpu":
         raise SettingsError("--profile (BANTER_PROFILE): 'gpu' is not available yet; use embedded")
+    if not (settings.api_keys or settings.insecure or is_loopback(settings.host)):
+        raise SettingsError(
+            f"--host (BANTER_HOST): others can reach {settings.host}, and no key is set. Set "
+            "BANTER_API_KEYS to one or more keys of your choice (try `openssl rand -hex 24`), or "
+            "say --insecure on (BANTER_INSECURE=on) to let everybody use this server"
+        )
 
 
 def _say(code: int, message: str) -> int:

@@ -1,26 +1,18 @@
-"""API keys: who may use the server. A request shows one in any of the three ways that clients know.
+"""API keys: who may use the server. A request shows one in any of three ways. Pure.
 
-    Authorization: Bearer KEY                                       OpenAI's libraries
-    Sec-WebSocket-Protocol: realtime, openai-insecure-api-key.KEY   browsers, which set no headers
-    api-key: KEY                                                    clients made for Azure
-
-What a prober or a person needs before there is a key stays open: `/health`, `/ready`, the page.
+Authorization: Bearer KEY                                       OpenAI's libraries
+Sec-WebSocket-Protocol: realtime, openai-insecure-api-key.KEY   browsers, which set no headers
+api-key: KEY                                                    clients made for Azure
 """
 
 from __future__ import annotations
 
 import hmac
 import ipaddress
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-
-from aiohttp import web
+from collections.abc import Iterable, Mapping
 
 PROTOCOL_PREFIX = "openai-insecure-api-key."
-OPEN_PATHS = ("/", "/health", "/ready", "/favicon.ico")
-OPEN_PREFIX = "/static/"
 MIN_KEY_CHARS = 16
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def parse_keys(value: str) -> tuple[str, ...]:
@@ -67,25 +59,3 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
-
-
-def guard(keys: Iterable[str]) -> Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]:
-    """A middleware that refuses with 401 whoever shows no key; without keys, it lets all pass."""
-    known = tuple(keys)
-
-    @web.middleware
-    async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
-        open_to_all = request.path in OPEN_PATHS or request.path.startswith(OPEN_PREFIX)
-        if not known or open_to_all or accepted(known, request.headers):
-            return await handler(request)
-        message = (
-            "a key of this server is needed: `Authorization: Bearer KEY`, or in a browser the "
-            f"WebSocket protocol `{PROTOCOL_PREFIX}KEY` beside `realtime`"
-        )
-        code = "invalid_api_key" if offered(request.headers) else "missing_api_key"
-        error = {"type": "invalid_request_error", "code": code, "message": message, "param": None}
-        return web.json_response(
-            {"error": error}, status=401, headers={"WWW-Authenticate": "Bearer"}
-        )
-
-    return check

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from realtime.engines.speech_detector import SileroDetector
 from realtime.engines.whisper import MAX_BATCH, WhisperTranscriber
 from realtime.metrics import Metrics
 from realtime.recognition import WINDOWS_S
+from realtime.steps import Steps
 from realtime.threads import ThreadBudget
 
 log = logging.getLogger("banter.runtime")
@@ -78,9 +79,10 @@ async def load_embedded(
     metrics: Metrics,
     whisper_windows: tuple[float, ...] = WINDOWS_S,
     whisper_batch: int = MAX_BATCH,
+    steps: Steps | None = None,
 ) -> Runtime:
-    """Load the embedded engines in threads of their own, start them, warm each with a real pass."""
-    begun = time.perf_counter()
+    """Load the embedded engines in threads of their own, then warm each with a real pass."""
+    steps = steps or Steps()
     runtime = Runtime(
         detector=SileroDetector(metrics),
         whisper=WhisperTranscriber(
@@ -93,37 +95,37 @@ async def load_embedded(
         replier=replier,
         voice=EmbeddedVoice(metrics=metrics),
     )
+    own = (runtime.detector, runtime.whisper, runtime.voice)
     await asyncio.gather(
-        asyncio.to_thread(_load, runtime.detector),
-        asyncio.to_thread(_load, runtime.whisper),
-        asyncio.to_thread(_load, runtime.voice),
-        _load_replier(runtime.replier, instructions),
+        *(asyncio.to_thread(_timed, "loaded", engine.load, engine) for engine in own),
+        _load_replier(runtime.replier),
     )
-    for part in (runtime.detector, runtime.whisper, runtime.voice):
-        part.start()
-    log.info("engines loaded and warm in %.2f s", time.perf_counter() - begun)
+    steps.done("load")
+    await asyncio.gather(
+        *(asyncio.to_thread(_timed, "warmed", engine.warm, engine) for engine in own),
+        _warm_replier(runtime.replier, instructions),
+    )
+    for engine in own:
+        engine.start()
+    steps.done("warm-up")
     return runtime
 
 
-def _load(engine: SileroDetector | WhisperTranscriber | EmbeddedVoice) -> None:
+def _timed(what: str, work: Callable[[], None], engine: object) -> None:
     begun = time.perf_counter()
-    engine.load()
-    loaded = time.perf_counter()
-    engine.warm()
-    log.debug(
-        "%s: loaded in %.2f s, warmed in %.2f s",
-        type(engine).__name__,
-        loaded - begun,
-        time.perf_counter() - loaded,
-    )
+    work()
+    log.debug("%s %s in %.2f s", type(engine).__name__, what, time.perf_counter() - begun)
 
 
-async def _load_replier(replier: AnyReplier, instructions: str) -> None:
-    if isinstance(replier, EchoReplier):
-        return
-    await asyncio.to_thread(replier.load)
+async def _load_replier(replier: AnyReplier) -> None:
+    if not isinstance(replier, EchoReplier):
+        await asyncio.to_thread(replier.load)
     if isinstance(replier, EmbeddedReplier):
         replier.start()
+
+
+async def _warm_replier(replier: AnyReplier, instructions: str) -> None:
+    if isinstance(replier, EmbeddedReplier):
         await replier.warm(instructions)
-    else:
+    elif isinstance(replier, OpenAIReplier):
         await replier.warm()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -21,12 +21,14 @@ from aiohttp import WSCloseCode, web
 
 from realtime.admission import Admission, Refusal
 from realtime.capacity import MOST, Capacity
+from realtime.guard import guard
 from realtime.metrics import Metrics
 from realtime.outbox import Outbox
 from realtime.runtime import Runtime
 from realtime.session import Session
 from realtime.session_config import SessionConfig
 from realtime.speaker import Manners
+from realtime.steps import Steps
 from realtime.watchdog import Watchdog
 from realtime.websocket import HEARTBEAT_S, MAX_MESSAGE_BYTES, prepare, serve
 
@@ -56,6 +58,7 @@ MANNERS = web.AppKey("manners", Manners)
 CAPACITY = web.AppKey("capacity", Capacity)
 ADMISSION = web.AppKey("admission", Admission)
 WATCHDOG = web.AppKey("watchdog", Watchdog)
+STEPS = web.AppKey("steps", Steps)
 STARTED = web.AppKey("started", float)
 
 
@@ -72,10 +75,14 @@ def make_app(
     config: SessionConfig,
     manners: Manners,
     capacity: Capacity | None = None,
+    *,
+    keys: Iterable[str] = (),
+    steps: Steps | None = None,
 ) -> web.Application:
     """The application around engines that are loaded and started; without a capacity it takes as
-    many sessions as any machine would."""
-    app = web.Application()
+    many sessions as any machine would, without keys it asks for none."""
+    app = web.Application(middlewares=[guard(keys)])
+    app[STEPS] = steps or Steps()
     app[RUNTIME], app[METRICS], app[CONFIG] = runtime, metrics, config
     app[MANNERS], app[WATCHDOG] = manners, Watchdog(metrics)
     app[CAPACITY] = capacity or Capacity(MOST)
@@ -124,6 +131,7 @@ async def status(request: web.Request) -> web.Response:
         {
             "version": _version(),
             "uptime_s": round(time.time() - app[STARTED], 1),
+            "start_s": app[STEPS].seconds,
             "engines": app[RUNTIME].describe(),
             "alive": app[RUNTIME].alive(),
             "sessions": {

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from realtime.errors import SettingsError
+from realtime.keys import parse_keys
 from realtime.recognition import Windows
 
 INSTRUCTIONS = (
@@ -31,6 +32,8 @@ class Option:
     default: str
     parse: Callable[[str], Any]
     help: str
+    secret: bool = False
+    """Its value is never shown."""
 
     @property
     def flag(self) -> str:
@@ -48,7 +51,8 @@ class Option:
         try:
             return self.parse(value)
         except ValueError as error:
-            raise SettingsError(f"{self.flag} ({self.variable}): '{value}' {error}") from None
+            shown = "the value" if self.secret else f"'{value}'"
+            raise SettingsError(f"{self.flag} ({self.variable}): {shown} {error}") from None
 
 
 def _one_of(*choices: str) -> Callable[[str], str]:
@@ -104,6 +108,10 @@ def _at_once(value: str) -> int:
     return int(value)
 
 
+def _switch(value: str) -> bool:
+    return bool(_one_of("on", "off")(value) == "on")
+
+
 def _folder(value: str) -> Path | None:
     if not value:
         return None
@@ -116,6 +124,20 @@ def _folder(value: str) -> Path | None:
 OPTIONS = (
     Option("host", "127.0.0.1", str, "address to listen on; 0.0.0.0 for every interface"),
     Option("port", "8000", _port, "port to listen on"),
+    Option(
+        "api-keys",
+        "",
+        parse_keys,
+        "keys that callers must show, separated by commas, of 16 characters or more; give them as "
+        "a variable, flags can be seen by others. Empty asks for none",
+        secret=True,
+    ),
+    Option(
+        "insecure",
+        "off",
+        _switch,
+        "on lets the server listen for other machines without a key: everybody may use it",
+    ),
     Option(
         "volume",
         "",
@@ -135,7 +157,13 @@ OPTIONS = (
         "what answers: the embedded language model, an OpenAI-compatible endpoint, or an echo",
     ),
     Option("llm-url", "", str, "base URL of the endpoint, for `--replier openai`; ends in /v1"),
-    Option("llm-key", "", str, "its API key; give it as a variable, flags can be seen by others"),
+    Option(
+        "llm-key",
+        "",
+        str,
+        "its API key; give it as a variable, flags can be seen by others",
+        secret=True,
+    ),
     Option("llm-model", "default", str, "the model to ask it for"),
     Option("llm-context", "8192", _count, "tokens that its context holds"),
     Option("llm-timeout", "8", _seconds, "seconds until its first word, and between two words"),
@@ -143,9 +171,9 @@ OPTIONS = (
         "whisper-windows",
         "15,30",
         _windows,
-        "seconds of audio that Whisper is given at once, rising: speech goes into the shortest that "
-        "holds it, 30 is for what was doubtful in a shorter one; 30 alone is always 30 s, as Whisper "
-        "was trained",
+        "seconds of audio that Whisper is given at once, rising: speech goes into the shortest "
+        "that holds it, 30 is for what was doubtful in a shorter one; 30 alone is always 30 s, as "
+        "Whisper was trained",
     ),
     Option("whisper-batch", "8", _at_once, "utterances of different callers in one run of Whisper"),
     Option("voice", "auto", _one_of("auto", "embedded"), "the voice that speaks"),
@@ -181,6 +209,8 @@ class Settings:
 
     host: str
     port: int
+    api_keys: tuple[str, ...]
+    insecure: bool
     volume: Path | None
     profile: str
     replier: str

@@ -3,7 +3,7 @@
 //
 //   microphone -> connection -> server -> connection -> conversation -> player
 
-import { askRefusal, Connection, socketUrl } from "./connection.js";
+import { askRefusal, Connection, protocolsOf, socketUrl } from "./connection.js";
 import { Conversation } from "./conversation.js";
 import { Microphone, openAudio } from "./microphone.js";
 import { Player } from "./player.js";
@@ -72,7 +72,7 @@ export class Call {
   }
 
   #connect() {
-    const connection = new Connection(socketUrl(window.location), {
+    const connection = new Connection(socketUrl(location), protocolsOf(location), {
       onEvent: (event) => this.#receive(event),
       onFrame: (frame) => this.#conversation.play(frame),
       onClose: (close) => this.#explain(close),

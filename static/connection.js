@@ -9,11 +9,17 @@ export function socketUrl({ protocol, host }) {
   return `${protocol === "https:" ? "wss:" : "ws:"}//${host}/v1/realtime?audio=binary`;
 }
 
-/** Why the server lets nobody in: {status, reason}; null if unknown. */
+/** A server with keys wants one. The page's address may carry it, where no server sees it: /#key=KEY */
+export function protocolsOf({ hash }) {
+  const key = new URLSearchParams(hash.slice(1)).get("key");
+  return key ? ["realtime", `openai-insecure-api-key.${key}`] : [];
+}
+
+/** Why the server lets nobody in: {status, reason}; null if it cannot be asked. */
 export async function askRefusal() {
   try {
     const answer = await fetch("/ready", { signal: AbortSignal.timeout(3_000) });
-    return answer.ok ? null : await answer.json();
+    return await answer.json();
   } catch {
     return null;
   }
@@ -26,8 +32,8 @@ export class Connection {
   #opened = false;
 
   /** Handlers: onEvent(event), onFrame(frame), onClose({code, reason, opened}). */
-  constructor(url, { onEvent, onFrame, onClose }) {
-    this.#socket = new WebSocket(url);
+  constructor(url, protocols, { onEvent, onFrame, onClose }) {
+    this.#socket = new WebSocket(url, protocols);
     this.#socket.binaryType = "arraybuffer";
     this.#socket.onopen = () => (this.#opened = true);
     this.#socket.onmessage = ({ data }) =>

@@ -54,7 +54,11 @@ const CLOSED = {
   1013: "The server is busy. Try again in a moment.",
 };
 
-const REFUSED = { saturated: "The server is full.", draining: CLOSED[1001] };
+const REFUSED = {
+  saturated: "The server is full.",
+  draining: CLOSED[1001],
+  ready: "The server refuses. If it wants a key, put it at the end of the address, as #key=…, and reload.",
+};
 
 /** Why the socket was closed or not opened, in words; then the server's own reason, if any. */
 export function closeNotice({ code, reason, opened }, refusal) {

@@ -7,7 +7,8 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from realtime.keys import accepted, guard, is_loopback, offered, parse_keys
+from realtime.guard import guard
+from realtime.keys import accepted, is_loopback, offered, parse_keys
 
 KEYS = ("first-key-of-sixteen-and-more", "second-key-of-sixteen-and-more")
 

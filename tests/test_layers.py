@@ -18,11 +18,11 @@ ROOT = Path(__file__).parent.parent
 PACKAGES = ("realtime", "bootstrap")
 
 LAYERS = {
-    "4 edge": "__main__ server websocket rest runtime watchdog calibration keys doctor.*",
+    "4 edge": "__main__ server websocket rest runtime watchdog calibration guard steps doctor.*",
     "3 session": "session speaker reply ear outbox response requests",
     "2 engines": "batcher threads engines engines.*",
     "1 pure": (
-        "admission capacity frames doctor"
+        "admission capacity frames doctor keys"
         " events turns sentences speakable conversation items audio session_config fair_queue"
         " batching slots settings errors metrics ids recognition hypothesis fallback formats"
         " playout thoughts"

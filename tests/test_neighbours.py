@@ -96,7 +96,8 @@ def decoder_fails(failure: BaseException, code: str) -> Trouble:
             await until(lambda: street.waiting[0] == waiting + 1)
         finally:
             print(waiting, street.waiting, street.decoder.busy_with, street.decoder.batches[-4:])
-            for e in client.events: print(e["type"])
+            for e in client.events:
+                print(e["type"])
         street.decoder.gate.open()
         assert await not_transcribed(client) == code
         await answered(street, client)

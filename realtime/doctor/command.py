@@ -109,5 +109,4 @@ def _ask_endpoint(settings: Settings) -> Callable[[], Awaitable[Sequence[Finding
 
 def _sessions(settings: Settings) -> int | None:
     """How many callers the settings let in; None where they set no bound."""
-    bound: Any = getattr(settings, "max_sessions", None)
-    return bound if isinstance(bound, int) and bound > 0 else None
+    return settings.max_sessions

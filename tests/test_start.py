@@ -1,0 +1,74 @@
+"""The start of the real process: what it refuses, what it says, and in which order."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from tests.conftest import ROOT, run_server
+
+KEY = "a-key-that-only-this-test-knows"
+
+
+def started(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """A start that is expected to fail."""
+    return subprocess.run(
+        [sys.executable, "-m", "realtime", "--port", "0", *arguments],
+        cwd=ROOT,
+        env={**os.environ, **variables},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1"])
+def test_it_does_not_listen_for_others_without_a_key(host):
+    end = started("--host", host)
+    assert end.returncode == 2
+    assert end.stdout == ""
+    (line,) = end.stderr.splitlines()
+    assert f"others can reach {host}" in line
+    assert "BANTER_API_KEYS" in line
+    assert "--insecure on" in line
+
+
+def test_a_key_that_is_too_short_is_refused_without_showing_it():
+    end = started(BANTER_API_KEYS="hunter2")
+    assert end.returncode == 2
+    assert "less than 16 characters" in end.stderr
+    assert "hunter2" not in end.stderr
+
+
+@pytest.fixture
+def locked_url(models: dict[str, Path]) -> Iterator[str]:
+    yield from run_server("--replier", "echo", "--host", "0.0.0.0", "--api-keys", KEY)
+
+
+async def test_with_a_key_it_listens_for_others_and_tells_how_it_started(locked_url):
+    async with aiohttp.ClientSession() as http:
+        async with http.get(f"{locked_url}/status") as answer:
+            assert answer.status == 401
+        async with http.get(f"{locked_url}/health") as answer:
+            assert await answer.json() == {
+                "status": "ok",
+                "models": {"tts": True, "whisper": True},
+            }
+        async with http.get(f"{locked_url}/ready") as answer:
+            assert answer.status == 200
+        headers = {"Authorization": f"Bearer {KEY}"}
+        async with http.get(f"{locked_url}/status", headers=headers) as answer:
+            status = await answer.json()
+    assert list(status["start_s"]) == ["bootstrap", "load", "warm-up", "calibration", "listener"]
+    assert min(status["start_s"].values()) > 0
+
+
+async def test_on_this_machine_alone_no_key_is_asked_for(echo_url):
+    async with aiohttp.ClientSession() as http, http.get(f"{echo_url}/status") as answer:
+        assert answer.status == 200
