@@ -28,6 +28,9 @@ PIECES_AHEAD = 4
 SOUNDS_AHEAD = 4
 """Chunks spoken but not yet sent; the voice waits beyond that."""
 
+DELTA_CHARS = 400
+"""Of a longer delta so much is looked at in one go: others use the loop too."""
+
 DELTA_MS = 100
 """Audio in one delta: small, so that little of it is stale at an interruption."""
 
@@ -99,8 +102,9 @@ async def _write(
     async with aclosing(text) as deltas:  # type: ignore[type-var]
         async for delta in deltas:
             cut = cut or delta.cut
-            for written in cutter.push(delta.text):
-                await say(written)
+            for start in range(0, len(delta.text), DELTA_CHARS):
+                for written in cutter.push(delta.text[start : start + DELTA_CHARS]):
+                    await say(written)
     for written in cutter.flush():
         # a sentence that the length limit broke off is worse than none, if something was said
         if not (cut and said):

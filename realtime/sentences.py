@@ -13,6 +13,8 @@ from dataclasses import dataclass
 FIRST_CLAUSE_WORDS = 3
 FIRST_PIECE_CHARS = 90
 PIECE_CHARS = 260
+LONGEST_CHARS = 1_000
+"""Text without any space is cut here: nobody can say it, and it must not be searched for ever."""
 
 _ABBREVIATED = """
 mr mrs ms dr prof sr jr st mt vs etc e.g i.e a.m p.m vol fig approx dept est inc ltd co corp gen
@@ -79,7 +81,9 @@ class SentenceCutter:
         if clauses and clauses[-1].end() > limit // 3:
             return clauses[-1].end()
         space = self._text.rfind(" ", 1, limit)
-        return space if space > 0 else None
+        if space > 0:
+            return space
+        return limit if len(self._text) > LONGEST_CHARS else None
 
 
 def _is_abbreviation(before: str, mark: str) -> bool:

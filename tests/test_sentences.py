@@ -71,3 +71,12 @@ def test_nothing_is_lost_and_the_steps_do_not_matter(text, step):
     pieces = cut(text, step)
     assert "".join("".join(pieces).split()) == "".join(text.split())
     assert all(piece.strip() for piece in pieces)
+
+
+def test_text_without_a_space_is_cut_all_the_same_and_nothing_is_lost():
+    cutter, pieces = SentenceCutter(), []
+    word = "".join(chr(0x61 + n % 26) for n in range(10_000))
+    for start in range(0, len(word), 400):
+        pieces += cutter.push(word[start : start + 400])
+        assert len(cutter._text) <= 1_400
+    assert "".join(pieces + cutter.flush()) == word
