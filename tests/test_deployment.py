@@ -333,3 +333,24 @@ def test_compose_keeps_the_volume_and_asks_for_a_key(name: str, gpu: int) -> Non
     assert service["ports"] == ["127.0.0.1:8000:8000"]
     assert service["environment"]["BANTER_API_KEYS"].startswith("${BANTER_API_KEYS:?")
     assert len(service.get("deploy", {}).get("resources", {}).get("reservations", {})) == gpu
+
+
+@pytest.mark.parametrize(
+    "name", ["DEPLOYMENT.md", "Dockerfile", "docker-compose.yml", "docker-compose.cpu.yml"]
+)
+def test_every_variable_that_is_named_is_a_setting(name: str) -> None:
+    named = set(re.findall(r"\bBANTER_[A-Z_]+\b", (ROOT / name).read_text()))
+    assert named
+    assert named <= {option.variable for option in OPTIONS}
+
+
+@pytest.mark.parametrize("name", ["DEPLOYMENT.md", "README.md"])
+def test_links_lead_somewhere(name: str) -> None:
+    text = (ROOT / name).read_text()
+    titles = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    anchors = {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
+    for target in re.findall(r"\]\(([^)]+)\)", text):
+        if target.startswith("#"):
+            assert target[1:] in anchors, target
+        elif "://" not in target:
+            assert (ROOT / target.split("#")[0]).exists(), target
