@@ -40,7 +40,7 @@ from tests.client import Client, clip, quiet
 from tests.fakes import FakeRuntime
 from tests.llm_endpoint import Answer, Endpoint, finish, words
 
-PATIENCE_S = 10.0
+PATIENCE_S = 30.0
 """Nobody waits for ever: an event that does not come within this is a failure."""
 
 
