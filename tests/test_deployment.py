@@ -354,3 +354,14 @@ def test_links_lead_somewhere(name: str) -> None:
             assert target[1:] in anchors, target
         elif "://" not in target:
             assert (ROOT / target.split("#")[0]).exists(), target
+
+
+def test_an_instance_starts_the_image_and_not_a_shell() -> None:
+    """vast.ai's command line takes SSH mode, without the entrypoint, unless told otherwise."""
+    text = (ROOT / "DEPLOYMENT.md").read_text()
+    commands = re.findall(r"^vastai create instance .+$", text, re.MULTILINE)
+    assert len(commands) >= 4
+    for command in commands:
+        own_way = "--template_hash" in command or "--onstart-cmd" in command
+        assert own_way or command.endswith(" --args"), command
+        assert "/data" in command
