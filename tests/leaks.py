@@ -16,6 +16,7 @@ SETTLED_S = 5.0
 LOOKS = 5
 """As often as nothing has changed, nothing is closing any more."""
 
+
 @dataclass(frozen=True)
 class Held:
     """Equal to another where nothing was left over and nothing is missing."""
