@@ -47,9 +47,9 @@ class Hypothesis:
         """No words: probably no speech, and unsure of what it wrote; either may do where short."""
         unlikely = self.no_speech > NO_SPEECH_PROBABILITY
         if self.seconds < SHORT_S:
-            unsure = not self.log_probability > SHORT_LOG_PROBABILITY
+            unsure = self.log_probability < SHORT_LOG_PROBABILITY
             return unlikely or (self.no_speech > SHORT_NO_SPEECH and unsure)
-        return unlikely and not self.log_probability > MIN_LOG_PROBABILITY
+        return unlikely and self.log_probability < MIN_LOG_PROBABILITY
 
     @property
     def phantom(self) -> bool:

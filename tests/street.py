@@ -96,9 +96,9 @@ class Decoder:
     def __call__(self, batch: Sequence[Window]) -> list[Heard]:
         said = [min(SAYINGS, key=lambda s: abs(s.seconds - w.seconds)).words for w in batch]
         self.batches.append(said)
-        self.busy_with = said
+        self.busy_with[:] = said
         self.gate.pass_through(said)
-        self.busy_with = []
+        self.busy_with.clear()
         if self.failure and TROUBLE.words in said:
             raise self.failure
         return [
@@ -224,7 +224,8 @@ class Street:
     async def hold_up_the_recogniser(self) -> int:
         """Both neighbours wait for their words; how many of them are not yet in the batch."""
         self.decoder.gate.close()
-        await until(lambda: len(self.decoder.busy_with) + self.waiting[0] == 2)
+        busy_with = self.decoder.busy_with
+        await until(lambda: busy_with and len(busy_with) + self.waiting[0] == 2)
         return self.waiting[0]
 
     async def empty(self) -> None:

@@ -189,8 +189,8 @@ def test_the_work_of_children_is_counted_with_their_parents() -> None:
     assert own is not None
     assert living is not None
     assert ended is not None
-    assert own >= 0.19
-    assert living - before >= 0.19
+    assert own >= 0.15
+    assert living - before >= 0.15
     assert ended >= living
     assert cpu_seconds(child.pid) is None
     assert cpu_seconds(None) is None
