@@ -44,9 +44,10 @@ PAGE_HEADERS = {
 
 @dataclass
 class Callers:
-    """The sockets that are open now."""
+    """The sockets that are open now, and those of them that are being closed from here."""
 
     sockets: set[web.WebSocketResponse] = field(default_factory=set)
+    closing: dict[web.WebSocketResponse, asyncio.Task[bool]] = field(default_factory=dict)
     served: int = 0
 
 
@@ -191,6 +192,8 @@ async def _converse(request: web.Request) -> web.WebSocketResponse:
         await serve(socket, session, outbox, binary=binary)
     finally:
         callers.sockets.discard(socket)
+        if farewell := callers.closing.pop(socket, None):
+            await asyncio.wait({farewell})  # a handler that ends sooner cuts it off
         log.info("session %s closed", session.id)
     return socket
 
@@ -204,14 +207,16 @@ async def drain(app: web.Application) -> None:
     """Let nobody in any more and tell every caller that the server is going away; nobody who does
     not answer holds it up. Called with the listener still open, it lets `/ready` tell it too."""
     app[ADMISSION].draining = True
-    closing = [
-        socket.close(code=WSCloseCode.GOING_AWAY, message=b"the server is shutting down")
-        for socket in set(app[CALLERS].sockets)
-    ]
-    try:
-        async with asyncio.timeout(CLOSE_TIMEOUT_S):
-            await asyncio.gather(*closing, return_exceptions=True)
-    except TimeoutError:
+    callers = app[CALLERS]
+    for socket in callers.sockets:
+        goodbye = socket.close(code=WSCloseCode.GOING_AWAY, message=b"the server is shutting down")
+        callers.closing[socket] = asyncio.create_task(goodbye)
+    if not callers.closing:
+        return
+    _, waiting = await asyncio.wait(set(callers.closing.values()), timeout=CLOSE_TIMEOUT_S)
+    for farewell in waiting:
+        farewell.cancel()
+    if waiting:
         log.warning("some callers did not answer the close")
 
 

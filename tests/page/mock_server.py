@@ -51,6 +51,7 @@ class MockServer:
     def __init__(self) -> None:
         self.url = ""
         self.greets = True  # False: takes the call and stays silent
+        self._closing: asyncio.Task[bool] | None = None
         self.refuses = False  # True: answers the upgrade with 503
         self.refusal: Event | None = None  # what /ready says then; None: there is no /ready
         self.received: list[Event] = []
@@ -76,7 +77,8 @@ class MockServer:
 
     async def close(self, code: int, reason: str = "") -> None:
         assert self._socket is not None
-        await self._socket.close(code=code, message=reason.encode())
+        self._closing = asyncio.create_task(self._socket.close(code=code, message=reason.encode()))
+        await self._closing
 
     async def vanish(self) -> None:
         """Ends the connection without a farewell, as a killed process does."""
@@ -141,8 +143,10 @@ class MockServer:
             else:
                 self.received.append(json.loads(message.data))
             await self._tell()
+        if self._closing:  # a handler that ends sooner cuts the farewell off
+            await asyncio.wait({self._closing})
         self.close_code = socket.close_code
-        self._socket = None
+        self._socket = self._closing = None
         await self._tell()
         return socket
 
