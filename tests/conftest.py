@@ -11,6 +11,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+import pytest_asyncio
 from aiohttp.test_utils import TestServer
 
 import bootstrap
@@ -21,6 +22,7 @@ from realtime.session_config import SessionConfig
 from realtime.speaker import Manners
 from tests.client import Client
 from tests.fakes import FakeRuntime
+from tests.street import Street, a_street
 
 ROOT = Path(__file__).parent.parent
 
@@ -81,6 +83,18 @@ async def connect(server: TestServer) -> AsyncIterator[Connect]:
             return client
 
         yield open_session
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def street(models: dict[str, Path]) -> AsyncIterator[Street]:
+    """One server for many callers, where waits for what is stuck are short."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("realtime.engines.llm.SILENCE_TIMEOUT_S", 0.8)
+        patch.setattr("realtime.engines.llm.SILENT_S", 0.1)
+        patch.setattr("realtime.engines.whisper.MAX_WAITING_S", 12.0)
+        patch.setattr("realtime.websocket.STALLED_S", 0.8)
+        async with a_street(models["whisper"]) as made:
+            yield made
 
 
 def run_server(*arguments: str) -> Iterator[str]:

@@ -1,8 +1,13 @@
-"""A well-behaved caller, who looks at every answer as a whole: order, words, and each sample."""
+"""A well-behaved caller, who looks at every answer as a whole: order, words, and each sample.
+
+`beside_neighbours` is the one test of many troubles: two such callers talk while it is made, and in
+the end the process holds what it held before.
+"""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +15,12 @@ import numpy as np
 
 from tests.client import Client
 from tests.invariants import check_events
-from tests.street import PATIENCE_S, Saying, reply_to, sound_of
+from tests.leaks import at_rest, settled
+from tests.street import Street
+from tests.weights import CONCORD, FROG, PATIENCE_S, Saying, reply_to, sound_of
+
+Trouble = Callable[[Street], Awaitable[None]]
+"""Makes one trouble and looks at what the troubled caller is told of it."""
 
 TURN = [
     "input_audio_buffer.speech_started",
@@ -72,3 +82,29 @@ class Neighbour:
         response = told["done"]["response"]
         assert response["status"] == "completed"
         assert self.client.audio(response["id"]) == sound.tobytes()
+
+
+async def beside_neighbours(street: Street, trouble: Trouble) -> None:
+    """Two neighbours talk while the trouble is made, and are answered as ever."""
+    neighbours = [Neighbour(await street.knock(), saying) for saying in (CONCORD, FROG)]
+    try:
+        for neighbour in neighbours:
+            await neighbour.turn()
+        before = await at_rest()
+        over = asyncio.Event()
+        async with asyncio.TaskGroup() as talks, asyncio.timeout(PATIENCE_S):
+            for neighbour in neighbours:
+                talks.create_task(neighbour.talk(over))
+            await trouble(street)
+            over.set()
+        assert await settled(before) == before
+        assert street.waiting == (0, 0, 0)
+        assert all(neighbour.turns >= 3 for neighbour in neighbours)
+    finally:
+        await street.empty()
+
+
+async def told(client: Client, *types: str) -> dict[str, Any]:
+    """The event that comes within the time that anybody waits."""
+    async with asyncio.timeout(PATIENCE_S):
+        return await client.until(*types)

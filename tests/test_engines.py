@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 from contextlib import aclosing
 
 import numpy as np
@@ -13,8 +15,10 @@ from whisper_normalizer.english import EnglishTextNormalizer
 from realtime.conversation import Message
 from realtime.engines import HearingState, Utterance
 from realtime.engines.embedded_voice import EmbeddedVoice
+from realtime.engines.llama_lines import progress_of
 from realtime.engines.llm import EmbeddedReplier
 from realtime.engines.speech_detector import Windows
+from realtime.engines.turnstile import Place
 from realtime.engines.whisper import WhisperTranscriber
 from realtime.metrics import Metrics
 from tests.client import ear_audio
@@ -68,9 +72,9 @@ async def said(engine: EmbeddedReplier, prompt: list[Message], max_tokens: int =
 
 
 async def test_the_language_model_streams_and_its_length_is_bounded(replier):
-    prompt = [Message("user", "Count from one to a hundred in words.")]
-    deltas = [d async for d in replier.reply(prompt, max_tokens=12, owner="a")]
-    assert 3 <= len(deltas) <= 14
+    prompt = [Message("user", "Tell me a very long story about the sea.")]
+    deltas = [d async for d in replier.reply(prompt, max_tokens=6, owner="a")]
+    assert 2 <= len(deltas) <= 8
     assert deltas[-1].cut
 
 
@@ -92,3 +96,55 @@ async def test_closing_the_stream_frees_the_slot(replier):
 async def test_nobody_without_the_key_is_answered(replier):
     async with replier._client.get("/slots", headers={"Authorization": "Bearer wrong"}) as answer:
         assert answer.status == 401
+
+
+def long_prompt(words: int) -> list[Message]:
+    """Some four tokens for each word; a slot holds 1,024."""
+    return [Message("user", " ".join(f"word{n}" for n in range(100, 100 + words)))]
+
+
+async def test_a_short_prompt_is_not_kept_waiting_by_a_long_one(replier):
+    answered = []
+
+    async def ask(name: str, prompt: list[Message]) -> None:
+        assert [d async for d in replier.reply(prompt, max_tokens=4, owner=name)]
+        answered.append(name)
+
+    async with asyncio.TaskGroup() as callers:
+        callers.create_task(ask("long", long_prompt(80)))
+        await asyncio.sleep(0)
+        callers.create_task(ask("short", [Message("user", "Hello.")]))
+    assert answered == ["short", "long"]
+
+
+async def test_a_reply_stops_what_is_read_ahead_which_goes_on_after_it(replier):
+    ahead = asyncio.create_task(replier.prepare(long_prompt(60), owner="a"))
+    await asyncio.sleep(0)
+    assert await said(replier, [Message("user", "Hello.")], max_tokens=4)
+    assert not ahead.done()
+    await ahead
+
+
+async def test_llama_stops_reading_when_nobody_wants_the_reply(replier, monkeypatch):
+    """What it read until then is there the next time, and not more."""
+    read, began = [], asyncio.Event()
+    advanced = Place.advanced
+
+    def watched(place: Place, *, left: bool) -> None:
+        advanced(place, left=left)
+        began.set()
+
+    def counted(line: bytes) -> tuple[int, int] | None:
+        if progress := progress_of(line):
+            read.append(json.loads(line[6:])["prompt_progress"]["cache"])
+        return progress
+
+    monkeypatch.setattr(Place, "advanced", watched)
+    monkeypatch.setattr("realtime.engines.llm.progress_of", counted)
+    reply = asyncio.create_task(said(replier, long_prompt(150)))
+    await began.wait()
+    reply.cancel()
+    await asyncio.wait({reply})
+    read.clear()
+    assert await said(replier, long_prompt(150), max_tokens=1)
+    assert read[0] <= 512
