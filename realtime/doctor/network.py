@@ -121,7 +121,8 @@ def judge_microphone(host: str, port: int, *, tls: bool = False) -> Finding:
         return ok(subject, f"browsers on this machine give it to http://localhost:{shown}/")
     seen = f"at http://THIS-MACHINE:{shown}/ no browser gives it: that takes https or localhost"
     remedy = (
-        "give --tls-cert, or put a proxy or a tunnel with TLS before it; or on the machine with the browser, "
+        "give --tls-cert, or put a proxy or a tunnel with TLS before it; or on the machine with "
+        "the browser, "
         f"ssh -L {shown}:localhost:{shown} THIS-MACHINE, and open http://localhost:{shown}/"
     )
     return warning(subject, seen, remedy)
