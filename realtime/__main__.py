@@ -31,6 +31,7 @@ from realtime.settings import Settings, read_settings
 from realtime.speaker import Manners
 from realtime.steps import Steps
 from realtime.threads import apply_process_limits, thread_budget
+from realtime.tls import server_context
 
 log = logging.getLogger("banter")
 
@@ -128,7 +129,8 @@ async def _start(settings: Settings) -> tuple[web.AppRunner, Runtime]:
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_TIMEOUT_S)
     await runner.setup()
     try:
-        await web.TCPSite(runner, settings.host, settings.port).start()
+        tls = server_context(settings.tls_cert, settings.tls_key)
+        await web.TCPSite(runner, settings.host, settings.port, ssl_context=tls).start()
     except OSError as error:
         await runner.cleanup()
         await runtime.close()
@@ -137,7 +139,7 @@ async def _start(settings: Settings) -> tuple[web.AppRunner, Runtime]:
         ) from None
     steps.done("listener")
     log.info("ready after %.2f s: %s", steps.total_s, steps)
-    print(f"Banter is listening: {_url(runner, settings.host)}", flush=True)
+    print(f"Banter is listening: {_url(runner, settings)}", flush=True)
     return runner, runtime
 
 
@@ -155,11 +157,11 @@ def _spare_from_collection() -> None:
     gc.freeze()
 
 
-def _url(runner: web.AppRunner, host: str) -> str:
+def _url(runner: web.AppRunner, settings: Settings) -> str:
     """The address to open in a browser; browsers give the microphone to localhost without TLS."""
-    port = runner.addresses[0][1]
+    host, port = settings.host, runner.addresses[0][1]
     shown = "localhost" if host in ("127.0.0.1", "localhost", "::1", "0.0.0.0", "::") else host
-    return f"http://{shown}:{port}/"
+    return f"{'https' if settings.tls_cert else 'http'}://{shown}:{port}/"
 
 
 def _replier(settings: Settings, models: Mapping[str, Path], metrics: Metrics) -> AnyReplier:
@@ -193,6 +195,7 @@ def _check(settings: Settings) -> None:
             "BANTER_API_KEYS to one or more keys of your choice (try `openssl rand -hex 24`), or "
             "say --insecure on (BANTER_INSECURE=on) to let everybody use this server"
         )
+    server_context(settings.tls_cert, settings.tls_key)
 
 
 def _say(code: int, message: str) -> int:

@@ -112,6 +112,15 @@ def _switch(value: str) -> bool:
     return bool(_one_of("on", "off")(value) == "on")
 
 
+def _file(value: str) -> Path | None:
+    if not value:
+        return None
+    path = Path(value).expanduser()
+    if not path.is_file():
+        raise ValueError("is not a file")
+    return path
+
+
 def _folder(value: str) -> Path | None:
     if not value:
         return None
@@ -132,6 +141,14 @@ OPTIONS = (
         "a variable, flags can be seen by others. Empty asks for none",
         secret=True,
     ),
+    Option(
+        "tls-cert",
+        "",
+        _file,
+        "certificate chain in PEM form: the server speaks https and wss, as browsers want for the "
+        "microphone from other machines",
+    ),
+    Option("tls-key", "", _file, "its private key in PEM form; empty if it is in the same file"),
     Option(
         "insecure",
         "off",
@@ -210,6 +227,8 @@ class Settings:
     host: str
     port: int
     api_keys: tuple[str, ...]
+    tls_cert: Path | None
+    tls_key: Path | None
     insecure: bool
     volume: Path | None
     profile: str

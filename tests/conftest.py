@@ -104,7 +104,7 @@ def run_server(*arguments: str) -> Iterator[str]:
         assert process.stdout is not None
         try:
             line = process.stdout.readline()
-            found = re.search(r"http://[\w.]+:\d+", line)
+            found = re.search(r"https?://[\w.]+:\d+", line)
             assert found, f"the server did not start: {line!r}"
             yield found.group()
         finally:

@@ -18,7 +18,9 @@ ROOT = Path(__file__).parent.parent
 PACKAGES = ("realtime", "bootstrap")
 
 LAYERS = {
-    "4 edge": "__main__ server websocket rest runtime watchdog calibration guard steps doctor.*",
+    "4 edge": (
+        "__main__ server websocket rest runtime watchdog calibration guard steps tls doctor.*"
+    ),
     "3 session": "session speaker reply ear outbox response requests",
     "2 engines": "batcher threads engines engines.*",
     "1 pure": (

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -72,3 +74,45 @@ async def test_with_a_key_it_listens_for_others_and_tells_how_it_started(locked_
 async def test_on_this_machine_alone_no_key_is_asked_for(echo_url):
     async with aiohttp.ClientSession() as http, http.get(f"{echo_url}/status") as answer:
         assert answer.status == 200
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A self-signed one for localhost, with its key."""
+    if not shutil.which("openssl"):
+        pytest.skip("openssl makes the certificate")
+    folder = tmp_path_factory.mktemp("tls")
+    made = folder / "both.pem"
+    command = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost"
+    names = ["-addext", "subjectAltName=DNS:localhost"]
+    files = ["-keyout", str(folder / "key.pem"), "-out", str(folder / "certificate.pem")]
+    subprocess.run([*command.split(), *names, *files], check=True, capture_output=True)
+    parts = [(folder / name).read_text() for name in ("certificate.pem", "key.pem")]
+    made.write_text("".join(parts))
+    return made
+
+
+@pytest.fixture
+def tls_url(models: dict[str, Path], certificate: Path) -> Iterator[str]:
+    yield from run_server("--replier", "echo", "--tls-cert", str(certificate))
+
+
+async def test_with_a_certificate_it_speaks_https_and_wss(tls_url, certificate):
+    assert tls_url.startswith("https://localhost:")
+    trust = ssl.create_default_context(cafile=str(certificate))
+    async with aiohttp.ClientSession() as http:
+        async with http.get(f"{tls_url}/health", ssl=trust) as answer:
+            assert answer.status == 200
+        async with http.ws_connect(f"{tls_url}/v1/realtime", ssl=trust) as socket:
+            assert (await socket.receive_json())["type"] == "session.created"
+
+
+def test_files_that_are_no_certificate_are_refused_at_the_start(tmp_path):
+    wrong = tmp_path / "wrong.pem"
+    wrong.write_text("no certificate")
+    end = started("--tls-cert", str(wrong))
+    assert end.returncode == 2
+    assert f"--tls-cert (BANTER_TLS_CERT): {wrong}" in end.stderr
+    end = started("--tls-key", str(wrong))
+    assert end.returncode == 2
+    assert "no --tls-cert" in end.stderr

@@ -90,7 +90,7 @@ def checks(settings: Settings, needs: Needs) -> list[Check]:
         Check("packages", partial(libraries.look_at_packages, modules)),
         Check("watermark", partial(libraries.look_at_watermark, needs)),
         Check("volume", blocking(partial(storage.look, settings.volume, make_plan))),
-        Check("port", blocking(partial(network.look, settings.host, settings.port))),
+        Check("port", blocking(_network(settings))),
     ]
     if settings.replier == "openai":
         found.append(Check("language model", _ask_endpoint(settings)))
@@ -105,6 +105,10 @@ def _ask_endpoint(settings: Settings) -> Callable[[], Awaitable[Sequence[Finding
         settings.llm_key.strip(),
         settings.llm_timeout,
     )
+
+
+def _network(settings: Settings) -> Callable[[], Sequence[Finding]]:
+    return partial(network.look, settings.host, settings.port, settings.tls_cert is not None)
 
 
 def _sessions(settings: Settings) -> int | None:

@@ -110,18 +110,24 @@ def is_loopback(host: str) -> bool:
         return host == "localhost" or host.endswith(".localhost")
 
 
-def judge_microphone(host: str, port: int) -> Finding:
+def judge_microphone(host: str, port: int, *, tls: bool = False) -> Finding:
     """Browsers give the microphone to https and to localhost; programs do not care."""
     subject, shown = "microphone", str(port or "PORT")
+    if tls:
+        name = "localhost" if is_loopback(host) else "THIS-MACHINE"
+        seen = f"browsers that trust the certificate give it to https://{name}:{shown}/"
+        return ok(subject, seen)
     if is_loopback(host):
         return ok(subject, f"browsers on this machine give it to http://localhost:{shown}/")
     seen = f"at http://THIS-MACHINE:{shown}/ no browser gives it: that takes https or localhost"
     remedy = (
-        "put a proxy or a tunnel with TLS before it; or on the machine with the browser, "
+        "give --tls-cert, or put a proxy or a tunnel with TLS before it; or on the machine with "
+        "the browser, "
         f"ssh -L {shown}:localhost:{shown} THIS-MACHINE, and open http://localhost:{shown}/"
     )
     return warning(subject, seen, remedy)
 
 
-def look(host: str, port: int) -> Sequence[Finding]:
-    return [judge_port(host, port, gather(host, port)), judge_microphone(host, port)]
+def look(host: str, port: int, tls: bool) -> Sequence[Finding]:
+    found = judge_port(host, port, gather(host, port))
+    return [found, judge_microphone(host, port, tls=tls)]

@@ -102,3 +102,9 @@ def test_and_elsewhere_to_https_alone(host: str) -> None:
     finding = judge_microphone(host, 8_000)
     assert finding.level is Level.WARNING
     assert "ssh -L 8000:localhost:8000" in finding.remedy
+
+
+def test_with_a_certificate_any_browser_that_trusts_it_has_a_microphone():
+    finding = judge_microphone("0.0.0.0", 8_000, tls=True)
+    assert finding.level is Level.OK
+    assert "https://THIS-MACHINE:8000/" in finding.seen
