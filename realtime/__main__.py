@@ -101,7 +101,8 @@ async def _start(settings: Settings) -> tuple[web.AppRunner, Runtime]:
     """Models on disk, engines warm, then the listener."""
     steps = Steps()
     volume = settings.volume or bootstrap.default_volume()
-    models = await bootstrap.ensure(bootstrap.plan_for("embedded"), volume)
+    plan = bootstrap.plan_for("embedded", whisper=settings.whisper or None)
+    models = await bootstrap.ensure(plan, volume)
     bootstrap.stay_offline()
     steps.done("bootstrap")
     metrics = Metrics()
@@ -111,6 +112,7 @@ async def _start(settings: Settings) -> tuple[web.AppRunner, Runtime]:
         instructions=settings.instructions,
         budget=thread_budget(),
         metrics=metrics,
+        device=settings.device,
         whisper_windows=settings.whisper_windows,
         whisper_batch=settings.whisper_batch,
         steps=steps,

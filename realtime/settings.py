@@ -185,6 +185,19 @@ OPTIONS = (
     Option("llm-context", "8192", _count, "tokens that its context holds"),
     Option("llm-timeout", "8", _seconds, "seconds until its first word, and between two words"),
     Option(
+        "whisper",
+        "",
+        str,
+        "another recogniser than the profile's, from the Hugging Face hub in CTranslate2 form: a "
+        "name that faster-whisper knows (`small.en`, `large-v3-turbo`) or `owner/name[@revision]`",
+    ),
+    Option(
+        "device",
+        "auto",
+        _one_of("auto", "cpu", "cuda"),
+        "where the recogniser runs; auto is the GPU where CTranslate2 finds one",
+    ),
+    Option(
         "whisper-windows",
         "15,30",
         _windows,
@@ -238,6 +251,8 @@ class Settings:
     llm_model: str
     llm_context: int
     llm_timeout: float
+    whisper: str
+    device: str
     whisper_windows: tuple[float, ...]
     whisper_batch: int
     voice: str

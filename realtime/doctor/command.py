@@ -79,7 +79,12 @@ def judge_settings(settings: Settings, refuse: Refuse) -> Finding:
 
 def checks(settings: Settings, needs: Needs) -> list[Check]:
     """All that is looked at for these settings, in the order of the report."""
-    make_plan = partial(bootstrap.plan_for, needs.profile, llm=settings.replier == "embedded")
+    make_plan = partial(
+        bootstrap.plan_for,
+        needs.profile,
+        whisper=settings.whisper or None,
+        llm=settings.replier == "embedded",
+    )
     modules = needs.modules(settings.replier)
     found = [
         Check("machine", blocking(partial(machine.look, needs.memory_mib, _sessions(settings)))),
@@ -89,7 +94,10 @@ def checks(settings: Settings, needs: Needs) -> list[Check]:
         Check("webrtcvad", libraries.look_at_webrtcvad),
         Check("packages", partial(libraries.look_at_packages, modules)),
         Check("watermark", partial(libraries.look_at_watermark, needs)),
-        Check("volume", blocking(partial(storage.look, settings.volume, make_plan))),
+        Check(
+            "volume",
+            blocking(partial(storage.look, settings.volume, make_plan, settings.whisper)),
+        ),
         Check("port", blocking(_network(settings))),
     ]
     if settings.replier == "openai":

@@ -180,16 +180,18 @@ def _at_least(count: int) -> str:
     return _gigabytes(count + 9_999_999)
 
 
-def look(path: Path | None, make_plan: Callable[[], Plan]) -> Sequence[Finding]:
-    """`path` is that of the settings; None: the default."""
+def look(path: Path | None, make_plan: Callable[[], Plan], whisper: str = "") -> Sequence[Finding]:
+    """`path` is that of the settings, None the default; `whisper` the recogniser they name."""
     try:
         plan, place = make_plan(), Path(os.path.abspath(path or default_volume()))
     except BootstrapError as problem:
         return [error("volume", problem.cause, problem.remedy)]
     volume, inventory = gather(place), take_stock(plan, place)
     fill = f"python -m bootstrap --profile {plan.profile} --volume {shlex.quote(str(place))}"
-    if plan != plan_for(plan.profile):
-        fill += " --llm"  # all that the settings can add to a profile
+    if whisper:
+        fill += f" --whisper {shlex.quote(whisper)}"
+    if plan != plan_for(plan.profile, whisper=whisper or None):
+        fill += " --llm"  # all else that the settings can add to a profile
     return [
         judge_volume(volume, not inventory.missing, fill),
         judge_mount(volume),

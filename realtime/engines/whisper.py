@@ -64,14 +64,12 @@ class WhisperTranscriber:
         *,
         threads: int,
         metrics: Metrics,
-        device: str = "cpu",
-        compute: str = "int8",
+        device: str = "auto",
         windows: tuple[float, ...] = WINDOWS_S,
         tail_s: float = TAIL_S,
         max_batch: int = MAX_BATCH,
     ) -> None:
-        self._path, self._threads = path, threads
-        self._device, self._compute = device, compute
+        self._path, self._threads, self._device = path, threads, device
         self._metrics = metrics
         self._windows = Windows(windows, tail_s)
         self._model = WhisperModel(metrics=metrics)
@@ -89,9 +87,7 @@ class WhisperTranscriber:
         )
 
     def load(self) -> None:
-        self._model.load(
-            self._path, threads=self._threads, device=self._device, compute=self._compute
-        )
+        self._model.load(self._path, threads=self._threads, device=self._device)
         self._features.load(self._model.extractor)
 
     def warm(self) -> None:

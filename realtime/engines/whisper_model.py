@@ -30,6 +30,9 @@ MAX_LENGTH = 448
 MAX_CONTEXT = MAX_LENGTH // 2 - 1
 """Tokens of hotwords and prompt together; of a longer prompt the end is kept, as Whisper does."""
 
+COMPUTE = {"cpu": "int8", "cuda": "float16"}
+"""What the weights are computed in, by device."""
+
 SAMPLES = 5
 """Texts that are sampled at a temperature above 0; the most probable is kept."""
 
@@ -72,15 +75,19 @@ class WhisperModel:
     def __init__(self, *, metrics: Metrics) -> None:
         self._metrics = metrics
 
-    def load(self, path: Path, *, threads: int, device: str, compute: str) -> None:
+    def load(self, path: Path, *, threads: int, device: str) -> None:
+        """From a folder in CTranslate2 form; `device` auto is the GPU where there is one."""
+        import ctranslate2
         import faster_whisper
         from faster_whisper.tokenizer import Tokenizer
         from faster_whisper.transcribe import get_suppressed_tokens
 
+        if device == "auto":
+            device = "cuda" if ctranslate2.get_cuda_device_count() else "cpu"
         self._whisper = faster_whisper.WhisperModel(
             str(path),
             device=device,
-            compute_type=compute,
+            compute_type=COMPUTE[device],
             cpu_threads=threads,
             num_workers=1,
             local_files_only=True,
