@@ -62,12 +62,16 @@ class Street:
         slots = self.replier._turnstile.slots
         return self.whisper._batcher.waiting, len(slots), self.voice._batcher.waiting
 
-    async def hold_up_the_recogniser(self) -> int:
-        """Both neighbours wait for their words; how many of them are not yet in the batch."""
-        self.decoder.gate.close()
+    async def hold_up_the_recogniser(self) -> None:
+        """It is busy with one neighbour's utterance, and the other's waits."""
         busy_with = self.decoder.busy_with
-        await until(lambda: busy_with and len(busy_with) + self.waiting[0] == 2)
-        return self.waiting[0]
+        while True:
+            self.decoder.gate.close()
+            await until(lambda: busy_with and len(busy_with) + self.waiting[0] == 2)
+            if self.waiting[0]:
+                return
+            self.decoder.gate.open()
+            await until(lambda: not busy_with)
 
     async def empty(self) -> None:
         """Everybody goes home."""

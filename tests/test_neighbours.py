@@ -45,20 +45,26 @@ async def not_answered(client: Client) -> str:
     return response["status_details"]["error"]["code"]
 
 
-def decoder_fails(failure: BaseException, code: str) -> Trouble:
-    """On a batch that holds a neighbour's utterance, too, where the failure allows for it."""
+def decoder_fails(failure: BaseException, code: str, *, alone: bool = False) -> Trouble:
+    """On a batch that holds a neighbour's utterance, too, if not on one of his own."""
 
     async def trouble(street: Street) -> None:
         client = await street.knock()
-        if isinstance(failure, SystemExit):  # who dies with others in a batch: see below
+        if alone:  # what precedes the words must be of equal length in all of a batch
             prompt = {"audio": {"input": {"transcription": {"prompt": "a batch of its own"}}}}
             await client.send("session.update", session=prompt)
-        waiting = await street.hold_up_the_recogniser()
+        await street.hold_up_the_recogniser()
         street.decoder.failure = failure
+        batches = len(street.decoder.batches)
         await client.say(TROUBLE.audio)
-        await until(lambda: street.waiting[0] == waiting + 1)
+        await until(lambda: street.waiting[0] == 2)
         street.decoder.gate.open()
         assert await not_transcribed(client) == code
+        if not alone:
+            assert any(
+                TROUBLE.words in batch and len(batch) == 2
+                for batch in street.decoder.batches[batches:]
+            )
         await answered(street, client)
         await client.socket.close()
 
@@ -131,7 +137,7 @@ async def line_at_the_language_model_is_full(street: Street) -> None:
 
 TROUBLES: dict[str, Trouble] = {
     "the recogniser raises": decoder_fails(RuntimeError("x"), "transcription_failed"),
-    "the recogniser's thread dies": decoder_fails(SystemExit("x"), "server_failed"),
+    "the recogniser's thread dies": decoder_fails(SystemExit("x"), "server_failed", alone=True),
     "the recogniser's queue is full": recogniser_is_full,
     "the language model answers nothing": llama_answers(nothing),
     "the language model is stuck while it reads": llama_answers(stream(reading(128), stuck)),
