@@ -91,7 +91,8 @@ class EmbeddedReplier:
         self._folder: str | None = None
         self._server: Any = None
         self._client: aiohttp.ClientSession | None = None
-        slots = slots or Slots(SLOTS, max_waiting=MAX_WAITING)
+        if slots is None:
+            slots = Slots(SLOTS, max_waiting=MAX_WAITING)
         self._turnstile = Turnstile(slots, silent_s=SILENT_S, metrics=metrics or Metrics())
 
     def load(self) -> None:
