@@ -11,19 +11,22 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
 	if $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; \
 	then echo $$python; break; fi; done)
 
-# Two stamps: the server's packages, and those for working on it.
+# Two stamps: the server's packages, and those for working on it. Chatterbox has an environment of its own,
+# because it wants older packages, and 6 GB of them.
 RUN_READY := $(VENV)/.run-ready
 DEV_READY := $(VENV)/.dev-ready
+CHATTERBOX := .venv-chatterbox
+CHATTERBOX_READY := $(CHATTERBOX)/.ready
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 LOCK := $(BIN)/uv pip compile --quiet --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate \
 	--custom-compile-command 'make lock' $(LOCK_FLAGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup test lint check bench wheel lock browser clean
+.PHONY: help run setup test test-chatterbox lint check bench wheel lock browser clean
 
 help: ## list what can be made
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(RUN_READY) ## start the server (ARGS="--help" shows its options)
 	@$(BIN)/python -m realtime $(ARGS)
@@ -37,6 +40,9 @@ test: $(DEV_READY) ## run the tests (PYTEST_ARGS="-k turns"), and the page's whe
 	if ! node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' 2>/dev/null; \
 	then echo "The page's own tests were not run: they need node 20 or newer."; exit 0; fi; \
 	node --test --test-reporter=spec $$tests
+
+test-chatterbox: $(CHATTERBOX_READY) ## run Chatterbox's tests (Linux; installs torch: 6 GB)
+	$(CHATTERBOX)/bin/python -m pytest tests/chatterbox $(PYTEST_ARGS)
 
 lint: $(DEV_READY) ## ruff (lint and format) and mypy
 	$(BIN)/python -m ruff check .
@@ -65,6 +71,9 @@ lock: ## write requirements/ anew from pyproject.toml (LOCK_FLAGS=--upgrade)
 	$(LOCK) pyproject.toml --extra openai --extra gpu --extra chatterbox \
 		--overrides requirements/gpu-overrides.txt --python-platform x86_64-manylinux_2_28 \
 		--output-file requirements/gpu.txt
+	$(LOCK) pyproject.toml --group build --extra dev --extra openai --extra gpu --extra chatterbox \
+		--overrides requirements/chatterbox-overrides.txt --constraints requirements/gpu.txt \
+		--python-platform x86_64-manylinux_2_28 --output-file requirements/chatterbox.txt
 
 browser: ## see whether the tests of the page find a Chromium
 	@for browser in chromium chromium-browser google-chrome google-chrome-stable \
@@ -73,8 +82,8 @@ browser: ## see whether the tests of the page find a Chromium
 	echo "No Chromium found. Debian and Ubuntu: apt-get install chromium;" \
 		"macOS: brew install --cask google-chrome."; exit 1
 
-clean: ## remove .venv, caches and what was built
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+clean: ## remove the environments, caches and what was built
+	rm -rf $(VENV) $(CHATTERBOX) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find realtime bootstrap benchmarks tests -name __pycache__ -prune -exec rm -rf {} +
 
 $(BIN)/python:
@@ -97,4 +106,13 @@ $(RUN_READY): requirements/run.txt pyproject.toml | $(BIN)/python
 $(DEV_READY): $(RUN_READY) requirements/dev.txt
 	@echo "Installing the tools for working on it (the first time, about 110 MB are fetched) ..."
 	@$(PIP) install --quiet --require-hashes -r requirements/dev.txt
+	@touch $@
+
+$(CHATTERBOX_READY): requirements/chatterbox.txt pyproject.toml | $(BIN)/python
+	@echo "Installing Chatterbox into $(CHATTERBOX) (the first time, about 3 GB are fetched) ..."
+	@$(PYTHON) -m venv --clear $(CHATTERBOX)
+	@$(CHATTERBOX)/bin/python -m pip --disable-pip-version-check --no-input install --quiet --no-deps \
+		--require-hashes -r requirements/chatterbox.txt
+	@$(CHATTERBOX)/bin/python -m pip --disable-pip-version-check --no-input install --quiet --no-deps \
+		--no-build-isolation --editable .
 	@touch $@

@@ -35,13 +35,15 @@ from benchmarks.report import Cell, emit, machine, table
 from benchmarks.server import ROOT, Server, add_server_options, room_for, server_for
 
 
-async def level(args: argparse.Namespace, callers: int) -> tuple[Row, Row]:
-    """One level with a server of its own; gives its CSV row and more for the JSON line."""
+async def level(args: argparse.Namespace, callers: int, *options: str) -> tuple[Row, Row]:
+    """One level with a server of its own, started with more options; gives its CSV row and more
+    for the JSON line.
+    """
     command = [sys.executable, "-m", "benchmarks.crowd", "--callers", str(callers)]
     command += ["--seconds", str(args.seconds), "--ramp-s", str(args.ramp_s)]
     command += ["--seed", str(args.seed), "--encoding", args.encoding]
     command += ["--clips", str(args.clips.resolve())]
-    async with server_for(args, *room_for(callers)) as server:
+    async with server_for(args, *room_for(callers), *options) as server:
         before = await server.status()
         crowd = await asyncio.create_subprocess_exec(
             *command, "--url", server.url, cwd=ROOT, stdout=PIPE

@@ -82,10 +82,11 @@ async def llm(engines: Any, audio: Any, until: float) -> float:
 async def voice(engines: Any, audio: Any, until: float) -> float:
     """Seconds of speech made in a second."""
     from benchmarks.clips import SAMPLE_RATE_HZ
+    from realtime.engines import Line
 
     made_s, begun_at = 0.0, time.perf_counter()
     while time.perf_counter() < until:
-        async for pcm in engines.voice.speak(SENTENCE, speed=1.0, owner="voice"):
+        async for pcm in engines.voice.speak(Line(SENTENCE), owner="voice"):
             made_s += pcm.size / SAMPLE_RATE_HZ
     return made_s / (time.perf_counter() - begun_at)
 

@@ -105,12 +105,16 @@ async def stop(process: asyncio.subprocess.Process) -> int | None:
 
 
 @asynccontextmanager
-async def started_server(replier: str, *options: str) -> AsyncIterator[Server]:
-    """A server of this working tree on a free port, with its output in a temporary file."""
+async def started_server(
+    replier: str, *options: str, module: tuple[str, ...] = ("realtime",)
+) -> AsyncIterator[Server]:
+    """A server of this working tree on a free port, with its output in a temporary file. `module`
+    is what Python runs, with options of its own.
+    """
     port = free_port()
     with tempfile.NamedTemporaryFile(prefix="banter-", suffix=".log", delete=False) as log:
         server = Server(f"http://127.0.0.1:{port}", log=Path(log.name))
-        command = [sys.executable, "-m", "realtime", "--port", str(port), "--replier", replier]
+        command = [sys.executable, "-m", *module, "--port", str(port), "--replier", replier]
         process = await asyncio.create_subprocess_exec(
             *command, *options, cwd=ROOT, stdout=log, stderr=log
         )
@@ -128,5 +132,6 @@ async def server_for(args: Namespace, *options: str) -> AsyncIterator[Server]:
     if args.url:
         yield Server(args.url.rstrip("/"))
     else:
-        async with started_server(args.replier, *options) as server:
+        module = getattr(args, "module", ("realtime",))
+        async with started_server(args.replier, *options, module=module) as server:
             yield server

@@ -30,7 +30,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--profile", default="embedded", choices=sorted(profiles.PLANS))
     parser.add_argument("--whisper", metavar="NAME", help="another Whisper: small, owner/name ...")
-    parser.add_argument("--voice", metavar="NAME", help="another voice: turbo, owner/name ...")
+    parser.add_argument("--voice", metavar="NAME", help="another voice: turbo, english, none ...")
     parser.add_argument("--llm", action="store_true", help="the small language model, too")
     parser.add_argument("--volume", type=Path, metavar="DIR", help="default: /data or your own")
     parser.add_argument("--check", action="store_true", help="verify every file's SHA-256")

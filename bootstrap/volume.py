@@ -8,7 +8,8 @@
     <volume>/models/.lock
     <volume>/bootstrap.json                            what a run is doing: see state.py
 
-Nothing here downloads; verdict.py decides what is whole.
+`<volume>/voices/` is the server's and is not touched from here. Nothing here downloads; verdict.py
+decides what is whole.
 """
 
 from __future__ import annotations

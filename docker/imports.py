@@ -21,7 +21,7 @@ PACKAGES_GPU = """
     transformers.models.gpt2.modeling_gpt2 transformers.models.llama.modeling_llama
     transformers.models.auto.tokenization_auto transformers.tokenization_utils_tokenizers
     transformers.models.whisper.feature_extraction_whisper
-    librosa librosa.core.audio librosa.filters librosa.effects
+    librosa librosa.core.audio librosa.filters librosa.effects soundfile
     chatterbox.tts chatterbox.tts_turbo chatterbox.mtl_tts
 """
 

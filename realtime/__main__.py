@@ -9,22 +9,18 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Mapping
-from pathlib import Path
 
 from aiohttp import web
 
 import bootstrap
 from realtime.calibration import calibrate
 from realtime.capacity import Capacity
-from realtime.engines.echo import EchoReplier
-from realtime.engines.llm import EmbeddedReplier
-from realtime.engines.openai_chat import OpenAIReplier
 from realtime.errors import BanterError, SettingsError
 from realtime.keys import is_loopback
+from realtime.lineup import engine_of_voice, plan_of, replier_of
 from realtime.metrics import Metrics
 from realtime.playout import Pacing
-from realtime.runtime import AnyReplier, Runtime, load_embedded
+from realtime.runtime import Runtime, load_embedded
 from realtime.server import drain, make_app
 from realtime.session_config import SessionConfig
 from realtime.settings import Settings, read_settings
@@ -101,14 +97,14 @@ async def _start(settings: Settings) -> tuple[web.AppRunner, Runtime]:
     """Models on disk, engines warm, then the listener."""
     steps = Steps()
     volume = settings.volume or bootstrap.default_volume()
-    plan = bootstrap.plan_for("embedded", whisper=settings.whisper or None)
-    models = await bootstrap.ensure(plan, volume)
+    models = await bootstrap.ensure(plan_of(settings), volume)
     bootstrap.stay_offline()
     steps.done("bootstrap")
     metrics = Metrics()
     runtime = await load_embedded(
         models,
-        replier=_replier(settings, models, metrics),
+        replier=replier_of(settings, models, metrics, thread_budget()),
+        voice=engine_of_voice(settings, models, volume, metrics),
         instructions=settings.instructions,
         budget=thread_budget(),
         metrics=metrics,
@@ -166,31 +162,12 @@ def _url(runner: web.AppRunner, settings: Settings) -> str:
     return f"{'https' if settings.tls_cert else 'http'}://{shown}:{port}/"
 
 
-def _replier(settings: Settings, models: Mapping[str, Path], metrics: Metrics) -> AnyReplier:
-    """What answers, by the settings."""
-    match settings.replier:
-        case "echo":
-            return EchoReplier()
-        case "openai":
-            return OpenAIReplier(
-                base_url=settings.llm_url,
-                api_key=settings.llm_key,
-                model=settings.llm_model,
-                context_tokens=settings.llm_context,
-                first_token_timeout_s=settings.llm_timeout,
-                stall_timeout_s=settings.llm_timeout,
-            )
-    return EmbeddedReplier(models["llm"], threads=thread_budget().llm, metrics=metrics)
-
-
 def _check(settings: Settings) -> None:
     """Settings that can be read and must not, or not yet, be followed.
 
     Raises:
         SettingsError: one of them; says what to do.
     """
-    if settings.profile == "gpu":
-        raise SettingsError("--profile (BANTER_PROFILE): 'gpu' is not available yet; use embedded")
     if not (settings.api_keys or settings.insecure or is_loopback(settings.host)):
         raise SettingsError(
             f"--host (BANTER_HOST): others can reach {settings.host}, and no key is set. Set "

@@ -20,7 +20,7 @@ from realtime.audio import EAR_RATE_HZ, VOICE_RATE_HZ, Int16
 from realtime.capacity import CYCLE_S, FEWEST, Capacity, Cost, capacity_for
 from realtime.conversation import Message
 from realtime.ear import Ear
-from realtime.engines import Replier, SpeechDetector, Transcriber, Utterance, Voice
+from realtime.engines import Line, Replier, SpeechDetector, Transcriber, Utterance, Voice
 from realtime.engines.llm import EmbeddedReplier
 from realtime.formats import Format, Resampler
 from realtime.runtime import Runtime
@@ -97,7 +97,7 @@ async def _cpu(work: Awaitable[Result]) -> tuple[float, Result]:
 
 
 async def _say(voice: Voice) -> Int16:
-    return np.concatenate([a async for a in voice.speak(SENTENCE, speed=1.0, owner=OWNER)])
+    return np.concatenate([a async for a in voice.speak(Line(SENTENCE), owner=OWNER)])
 
 
 async def _listen(detector: SpeechDetector, sound: Int16) -> None:

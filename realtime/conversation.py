@@ -117,6 +117,12 @@ class Conversation:
         if isinstance(item, Item) and item.content == "output_audio":
             item.cut(min(ms_to_samples(heard_ms, item.rate_hz), item.audio_samples))
 
+    @property
+    def language(self) -> str | None:
+        """What was spoken last, if it is known; of what was typed nobody knows it."""
+        said = (i.language for i in reversed(self._items.values()) if isinstance(i, Item))
+        return next((language for language in said if language), None)
+
     def prompt(self, instructions: str, *, budget_tokens: int) -> list[Message]:
         """Instructions, then the newest items that have text and fit in `budget_tokens`.
 

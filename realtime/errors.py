@@ -61,6 +61,16 @@ class VoiceError(StageError):
     stage = "voice"
 
 
+class VoiceRefused(BanterError):
+    """A voice cannot be added, found or removed. `code` says which: `invalid_name`, `voice_exists`,
+    `voice_not_found`, `voice_protected`, `too_many_voices`, `unsupported_audio`, `unsuitable_clip`,
+    `busy`, or `storage_failed`."""
+
+    def __init__(self, message: str, *, code: str):
+        super().__init__(message)
+        self.code = code
+
+
 class Saturated(StageError):
     """A queue is at its bound and takes nothing more; `stage` is set by the queue that says so."""
 

@@ -82,6 +82,8 @@ class ResponseBody(Struct):
     metadata: dict[str, Any] | None = None
     conversation: str | None = None
     input: list[ItemBody] | None = None
+    audio: dict[str, Any] | None = None
+    """Of it only `output` can be a response's own."""
 
 
 class ResponseCreate(ClientEvent, tag="response.create", kw_only=True):

@@ -42,6 +42,8 @@ class Item:
     """Samples of the item's audio that were sent."""
     rate_hz: int = 24_000
     """Of the item's audio."""
+    language: str | None = None
+    """That a user's audio was found to be in."""
 
     def say(self, text: str) -> Piece:
         """Add the next words of a reply; their sound is added to the piece as it is made."""

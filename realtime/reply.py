@@ -10,12 +10,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterable, Hashable
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from realtime.audio import AUDIBLE_LEVEL, Int16
-from realtime.engines import Delta, Engines
+from realtime.engines import Delta, Engines, Line
 from realtime.items import Piece
 from realtime.playout import Pacing
 from realtime.response import Response
@@ -37,9 +37,12 @@ DELTA_MS = 100
 
 @dataclass(frozen=True)
 class Speech:
-    """How a reply is spoken. `pacing` None sends audio as fast as it is made."""
+    """How a reply is spoken: each piece as `manner`, with the piece for its text.
 
-    speed: float
+    `pacing` None sends audio as fast as it is made.
+    """
+
+    manner: Line
     pacing: Pacing | None
 
 
@@ -70,9 +73,10 @@ async def make_reply(
     sounds: asyncio.Queue[Int16 | None] = asyncio.Queue(SOUNDS_AHEAD)
     try:
         async with asyncio.TaskGroup() as tasks:
-            writing = tasks.create_task(_write(response, text, pieces, spoken=bool(speech)))
+            cutter = SentenceCutter(shortest_chars=engines.voice.shortest_chars)
+            writing = tasks.create_task(_write(response, text, pieces, cutter if speech else None))
             if speech:
-                tasks.create_task(_speak(response, engines, pieces, sounds, speech.speed, owner))
+                tasks.create_task(_speak(response, engines, pieces, sounds, speech.manner, owner))
                 tasks.create_task(_send(response, sounds, speech.pacing))
     except ExceptionGroup as group:
         raise group.exceptions[0] from group
@@ -83,13 +87,11 @@ async def _write(
     response: Response,
     text: AsyncIterable[Delta],
     pieces: asyncio.Queue[_Spoken | None],
-    *,
-    spoken: bool,
+    cutter: SentenceCutter | None,
 ) -> bool:
     """The model's text into pieces; each is told to the client as it is queued for the voice."""
-    if not spoken:
+    if cutter is None:
         return await _write_text(response, text)
-    cutter = SentenceCutter()
     cut = said = False
 
     async def say(written: str) -> None:
@@ -129,14 +131,15 @@ async def _speak(
     engines: Engines,
     pieces: asyncio.Queue[_Spoken | None],
     sounds: asyncio.Queue[Int16 | None],
-    speed: float,
+    manner: Line,
     owner: Hashable,
 ) -> None:
     """Pieces to audio, in order; each piece learns where its words sound."""
     made = 0
     while (spoken := await pieces.get()) is not None:
         spoken.piece.start = made
-        async with aclosing(engines.voice.speak(spoken.text, speed=speed, owner=owner)) as chunks:
+        line = replace(manner, text=spoken.text)
+        async with aclosing(engines.voice.speak(line, owner=owner)) as chunks:
             async for audio in chunks:
                 sound = response.render(audio)
                 spoken.piece.samples = made - spoken.piece.start + _audible(sound)

@@ -11,9 +11,9 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from realtime.engines import Engines, Replier
+from realtime.engines import Engines, Replier, Voice
 from realtime.engines.echo import EchoReplier
 from realtime.engines.embedded_voice import EmbeddedVoice
 from realtime.engines.llm import EmbeddedReplier
@@ -30,6 +30,17 @@ log = logging.getLogger("banter.runtime")
 AnyReplier = EmbeddedReplier | OpenAIReplier | EchoReplier
 
 
+class AnyVoice(Voice, Protocol):
+    """A voice of this process. `load` and `warm` block; `start` is called on the loop."""
+
+    def load(self) -> None: ...
+    def warm(self) -> None: ...
+    def start(self) -> None: ...
+    @property
+    def alive(self) -> bool: ...
+    async def close(self) -> None: ...
+
+
 @dataclass
 class Runtime:
     """Built by `load_embedded`; sessions use `engines`, the rest is for the server."""
@@ -37,7 +48,7 @@ class Runtime:
     detector: SileroDetector
     whisper: WhisperTranscriber
     replier: AnyReplier
-    voice: EmbeddedVoice
+    voice: AnyVoice
 
     @property
     def engines(self) -> Engines:
@@ -74,6 +85,7 @@ async def load_embedded(
     models: Mapping[str, Path],
     *,
     replier: AnyReplier,
+    voice: AnyVoice | None = None,
     instructions: str,
     budget: ThreadBudget,
     metrics: Metrics,
@@ -82,7 +94,10 @@ async def load_embedded(
     whisper_batch: int = MAX_BATCH,
     steps: Steps | None = None,
 ) -> Runtime:
-    """Load the embedded engines in threads of their own, then warm each with a real pass."""
+    """Load the engines of this process in threads of their own, then warm each with a real pass.
+
+    Without a `voice` the embedded one speaks.
+    """
     steps = steps or Steps()
     runtime = Runtime(
         detector=SileroDetector(metrics),
@@ -95,7 +110,7 @@ async def load_embedded(
             max_batch=whisper_batch,
         ),
         replier=replier,
-        voice=EmbeddedVoice(metrics=metrics),
+        voice=voice or EmbeddedVoice(metrics=metrics),
     )
     own = (runtime.detector, runtime.whisper, runtime.voice)
     await asyncio.gather(

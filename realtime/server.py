@@ -29,6 +29,7 @@ from realtime.session import Session
 from realtime.session_config import SessionConfig
 from realtime.speaker import Manners
 from realtime.steps import Steps
+from realtime.voices import VoiceRoutes
 from realtime.watchdog import Watchdog
 from realtime.websocket import HEARTBEAT_S, MAX_MESSAGE_BYTES, prepare, serve
 
@@ -82,6 +83,7 @@ def make_app(
 ) -> web.Application:
     """The application around engines that are loaded and started; without a capacity it takes as
     many sessions as any machine would, without keys it asks for none."""
+    keys = tuple(keys)
     app = web.Application(middlewares=[guard(keys)])
     app[STEPS] = steps or Steps()
     app[RUNTIME], app[METRICS], app[CONFIG] = runtime, metrics, config
@@ -95,6 +97,8 @@ def make_app(
     app.router.add_get("/status", status)
     app.router.add_get("/v1/realtime", realtime)
     app.router.add_get("/realtime", realtime)
+    store = getattr(runtime.engines.voice, "store", None)
+    app.router.add_routes(VoiceRoutes(store, keyed=bool(keys)).routes())
     app.router.add_static("/static", static_folder())
     app.on_response_prepare.append(_page_headers)
     app.on_shutdown.append(drain)
@@ -128,6 +132,7 @@ async def ready(request: web.Request) -> web.Response:
 async def status(request: web.Request) -> web.Response:
     app = request.app
     metrics, admission = app[METRICS], app[ADMISSION]
+    memory = getattr(app[RUNTIME].engines.voice, "memory", None)
     return web.json_response(
         {
             "version": _version(),
@@ -142,6 +147,7 @@ async def status(request: web.Request) -> web.Response:
                 "refused": admission.refused,
             },
             "capacity": app[CAPACITY].report(),
+            **({"voice_memory_mib": memory()} if memory else {}),
             "loop_lag_ms": metrics.summary("loop.lag_ms"),
             "loop_culprits": app[WATCHDOG].culprits,
             **metrics.report(),

@@ -33,6 +33,7 @@ from realtime.response import Response
 from realtime.session_config import ServerVad, SessionConfig
 from realtime.speaker import Manners, Speaker
 from realtime.turns import SpeechStarted, SpeechStopped, TurnEvent
+from realtime.voice_choice import check_voice
 
 log = logging.getLogger("banter.session")
 
@@ -232,6 +233,7 @@ class Session:
             return
         self._metrics.observe("turn.transcript_ms", (time.perf_counter() - begun) * 1e3)
         item.text = heard.text
+        item.language = heard.language if heard.text else None
         if settings:
             self._outbox.put(
                 events.TranscriptionCompleted(
@@ -329,7 +331,11 @@ class Session:
         Raises:
             ProtocolError: a value cannot be used; nothing was changed.
         """
-        self.config = self.config.updated(patch)
+        config = self.config.updated(patch)
+        voice = config.audio.output.voice
+        if voice != self.config.audio.output.voice:
+            check_voice(voice, self._engines.voice.names(), root="session")
+        self.config = config
         self._ear.configure(self.config.audio.input.turn_detection, self.config.input_format)
         if self._speaking and not self._ear.turns.in_turn:
             self._end_speech()

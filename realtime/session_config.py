@@ -23,6 +23,10 @@ IdleMs = Annotated[int, Meta(ge=5_000, le=30_000)]
 Prompt = Annotated[str, Meta(max_length=1_024)]
 """Told to the recogniser before every utterance. Whisper reads its last 223 tokens, which are about
 so many characters of English."""
+Exaggeration = Annotated[float, Meta(ge=0.25, le=2.0)]
+"""The range of Chatterbox's own demo; 0.5 is neutral, and what is extreme can be unstable."""
+Temperature = Annotated[float, Meta(ge=0.05, le=2.0)]
+"""Of the voice; at 2 its speech tokens are all but drawn at random."""
 ReplyTokens = Annotated[int, Meta(ge=1, le=4_096)] | Literal["inf"]
 
 EAGERNESS_SILENCE_MS = {"low": 900, "medium": 600, "high": 400, "auto": 600}
@@ -96,6 +100,8 @@ class AudioOutput(Struct):
     format: AudioFormat = msgspec.field(default_factory=Pcm)
     voice: str = "default"
     speed: Annotated[float, Meta(ge=0.25, le=1.5)] = 1.0
+    exaggeration: Exaggeration | None = None
+    temperature: Temperature | None = None
 
 
 class Audio(Struct):
@@ -147,11 +153,10 @@ class SessionConfig(Struct):
     def wire(self, *, session_id: str, model: str, expires_at: int) -> dict[str, Any]:
         """The full effective session as `session.created` and `session.updated` carry it."""
         body = msgspec.to_builtins(self)
-        transcription = body["audio"]["input"]["transcription"]
-        if transcription:
-            body["audio"]["input"]["transcription"] = {
-                key: value for key, value in transcription.items() if value is not None
-            }
+        given, made = body["audio"]["input"], body["audio"]["output"]
+        if given["transcription"]:
+            given["transcription"] = _said(given["transcription"])
+        body["audio"]["output"] = _said(made)
         return {
             "type": "realtime",
             "object": "realtime.session",
@@ -168,11 +173,18 @@ _NULLABLE = {
     ("audio", "input", "noise_reduction"),
     ("audio", "input", "turn_detection"),
     ("audio", "input", "turn_detection", "idle_timeout_ms"),
+    ("audio", "output", "exaggeration"),
+    ("audio", "output", "temperature"),
     ("tracing",),
     ("prompt",),
     ("include",),
 }
 _WHOLE = {("tools",), ("tool_choice",), ("tracing",), ("truncation",), ("prompt",)}
+
+
+def _said(settings: dict[str, Any]) -> dict[str, Any]:
+    """Without what is null: fields that the protocol does not have are told only where set."""
+    return {key: value for key, value in settings.items() if value is not None}
 
 
 def field_error(error: msgspec.ValidationError, root: str) -> ProtocolError:

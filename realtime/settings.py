@@ -23,6 +23,13 @@ INSTRUCTIONS = (
 
 FALLBACK = "Sorry, I cannot answer right now."
 
+CHATTERBOX = {
+    "chatterbox": "turbo",
+    "chatterbox-english": "english",
+    "chatterbox-multilingual": "multilingual",
+}
+"""Values of `--voice`, and what bootstrap calls their models."""
+
 
 @dataclass(frozen=True)
 class Option:
@@ -108,6 +115,22 @@ def _at_once(value: str) -> int:
     return int(value)
 
 
+def _lines(value: str) -> int:
+    if not value.isdigit() or not 1 <= int(value) <= 256:
+        raise ValueError("is not a whole number from 1 to 256")
+    return int(value)
+
+
+def _gib(value: str) -> float:
+    try:
+        gib = float(value)
+    except ValueError:
+        gib = -1.0
+    if not (gib == 0 or 1 <= gib <= 1_024):
+        raise ValueError("is not a number of GiB from 1 to 1024, or 0 for no bound")
+    return gib
+
+
 def _switch(value: str) -> bool:
     return bool(_one_of("on", "off")(value) == "on")
 
@@ -118,6 +141,13 @@ def _file(value: str) -> Path | None:
     path = Path(value).expanduser()
     if not path.is_file():
         raise ValueError("is not a file")
+    return path
+
+
+def _models(value: str) -> Path | None:
+    path = _folder(value)
+    if path is not None and not path.is_dir():
+        raise ValueError("is not a folder that is there")
     return path
 
 
@@ -206,7 +236,40 @@ OPTIONS = (
         "Whisper was trained",
     ),
     Option("whisper-batch", "8", _at_once, "utterances of different callers in one run of Whisper"),
-    Option("voice", "auto", _one_of("auto", "embedded"), "the voice that speaks"),
+    Option(
+        "voice",
+        "auto",
+        _one_of("auto", "embedded", *CHATTERBOX),
+        "the voice that speaks: embedded, or Chatterbox, which can be given other people's voices: "
+        "chatterbox is Turbo (English, the fastest), chatterbox-english the original, "
+        "chatterbox-multilingual speaks 23 languages; auto is chatterbox in the profile gpu or "
+        "where --voice-folder is given, else embedded",
+    ),
+    Option(
+        "voice-folder",
+        "",
+        _models,
+        "folder with Chatterbox's weights that are on this machine already; nothing is fetched",
+    ),
+    Option(
+        "voice-streams",
+        "16",
+        _lines,
+        "lines that Chatterbox speaks at the same time, more wait; each takes GPU memory",
+    ),
+    Option(
+        "voice-memory",
+        "0",
+        _gib,
+        "GiB of the GPU's memory that Chatterbox may take; 0 sets no bound",
+    ),
+    Option(
+        "watermark",
+        "on",
+        _switch,
+        "on marks what Chatterbox says, inaudibly, as made by a machine; off means that Resemble's "
+        "detector can no longer tell it from a person's voice, and that labelling it is up to you",
+    ),
     Option("instructions", INSTRUCTIONS, str, "what the language model is told at first"),
     Option("greeting", "", str, "said as soon as a caller connects; empty for nothing"),
     Option("fallback", FALLBACK, str, "said when no reply can be begun; empty for an error alone"),
@@ -256,6 +319,10 @@ class Settings:
     whisper_windows: tuple[float, ...]
     whisper_batch: int
     voice: str
+    voice_folder: Path | None
+    voice_streams: int
+    voice_memory: float
+    watermark: bool
     instructions: str
     greeting: str
     fallback: str
@@ -291,6 +358,11 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> S
         raise SettingsError(
             f"--llm-url (BANTER_LLM_URL): '{settings.llm_url}' is not an http or https address; "
             "--replier openai needs one, such as http://localhost:11434/v1"
+        )
+    if settings.voice_folder and settings.voice == "embedded":
+        raise SettingsError(
+            "--voice-folder (BANTER_VOICE_FOLDER): the embedded voice reads no folder; "
+            "leave one of the two out"
         )
     return settings
 

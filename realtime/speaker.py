@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from realtime import events
 from realtime.conversation import Conversation, Message
-from realtime.engines import Delta, Engines
+from realtime.engines import Delta, Engines, Line
 from realtime.errors import ReplyError, StageError
 from realtime.metrics import Metrics
 from realtime.outbox import Outbox, OutboxFull
@@ -23,6 +23,7 @@ from realtime.playout import Pacing
 from realtime.reply import Speech, make_reply
 from realtime.response import Response
 from realtime.session_config import SessionConfig
+from realtime.voice_choice import OPENAI_VOICES, check_voice, chosen_voice
 
 log = logging.getLogger("banter.speaker")
 
@@ -112,9 +113,14 @@ class Speaker:
             "output_modalities": body.output_modalities,
             "max_output_tokens": body.max_output_tokens,
             "instructions": body.instructions,
+            "audio": body.audio and {"output": body.audio.get("output")},
         }
         given = {key: value for key, value in own.items() if value is not None}
+        voice = config.audio.output.voice
         config = config.updated(given, root="response")
+        if config.audio.output.voice != voice:
+            names = self._engines.voice.names()
+            check_voice(config.audio.output.voice, names, root="response")
         in_history = body.conversation != "none"
         talk = self._conversation if in_history else self._conversation.copy()
         self._responses += 1
@@ -195,7 +201,7 @@ class Speaker:
     ) -> bool:
         """Make the reply; where it cannot be begun, say the sentence that is kept for that."""
         pacing = self._manners.pacing if response.in_history else None
-        speech = Speech(config.audio.output.speed, pacing) if config.spoken else None
+        speech = Speech(self._manner(config, talk), pacing) if config.spoken else None
         text = _fixed(saying) if saying else self._written(response, config, talk)
         try:
             return await make_reply(response, text, self._engines, speech=speech, owner=self._owner)
@@ -206,6 +212,23 @@ class Speaker:
             log.warning("session %s: the fallback is said: %s", self._owner, error)
             text = _fixed(self._manners.fallback)
             return await make_reply(response, text, self._engines, speech=speech, owner=self._owner)
+
+    def _manner(self, config: SessionConfig, talk: Conversation) -> Line:
+        """How the reply is spoken: as the client set, in the language that the caller speaks."""
+        output, heard = config.audio.output, config.audio.input.transcription
+        language = (heard and heard.language) or talk.language
+        names = self._engines.voice.names()
+        if output.voice not in names and output.voice not in OPENAI_VOICES:
+            self._metrics.count("replies.voice_gone")
+            log.warning("session %s: the voice %r is gone", self._owner, output.voice)
+        return Line(
+            "",
+            voice=chosen_voice(output.voice, names),
+            speed=output.speed,
+            language=language.lower().partition("-")[0] if language else None,
+            exaggeration=output.exaggeration,
+            temperature=output.temperature,
+        )
 
     def _written(
         self, response: Response, config: SessionConfig, talk: Conversation

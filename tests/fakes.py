@@ -10,7 +10,7 @@ import numpy as np
 
 from realtime.audio import EAR_RATE_HZ, Int16
 from realtime.conversation import Message
-from realtime.engines import Delta, Engines, SpeechDetector, Transcript, Utterance
+from realtime.engines import Delta, Engines, Line, SpeechDetector, Transcript, Utterance
 
 
 @dataclass
@@ -21,6 +21,7 @@ class FakeTranscriber:
     heard: list[Int16] = field(default_factory=list)
     asked: list[Utterance] = field(default_factory=list)
     gate: asyncio.Event | None = None
+    language: str = "en"
 
     async def transcribe(self, utterance: Utterance, *, owner: Hashable) -> Transcript:
         self.asked.append(utterance)
@@ -30,7 +31,7 @@ class FakeTranscriber:
             await self.gate.wait()
         if isinstance(answer, Exception):
             raise answer
-        return Transcript(answer, "en", len(utterance.audio) / EAR_RATE_HZ)
+        return Transcript(answer, self.language, len(utterance.audio) / EAR_RATE_HZ)
 
 
 @dataclass
@@ -77,13 +78,21 @@ class FakeVoice:
 
     seconds: float = 0.5
     error: Exception | None = None
-    pieces: list[str] = field(default_factory=list)
+    lines: list[Line] = field(default_factory=list)
     gate: asyncio.Event | None = None
+    voices: Sequence[str] = ("default",)
+    shortest_chars: int = 0
 
-    async def speak(
-        self, text: str, *, speed: float, owner: Hashable
-    ) -> AsyncGenerator[Int16, None]:
-        self.pieces.append(text)
+    @property
+    def pieces(self) -> list[str]:
+        """What was said, without how."""
+        return [line.text for line in self.lines]
+
+    def names(self) -> Sequence[str]:
+        return self.voices
+
+    async def speak(self, line: Line, *, owner: Hashable) -> AsyncGenerator[Int16, None]:
+        self.lines.append(line)
         if self.gate:
             await self.gate.wait()
         if self.error:

@@ -13,7 +13,7 @@ from jiwer import wer
 from whisper_normalizer.english import EnglishTextNormalizer
 
 from realtime.conversation import Message
-from realtime.engines import HearingState, Utterance
+from realtime.engines import HearingState, Line, Utterance
 from realtime.engines.embedded_voice import EmbeddedVoice
 from realtime.engines.llama_lines import progress_of
 from realtime.engines.llm import EmbeddedReplier
@@ -40,7 +40,7 @@ async def test_the_voice_is_understood_and_starts_at_once(whisper):
     voice.load()
     voice.start()
     text = "The weather is nice today, and we could go for a walk along the river."
-    chunks = [c async for c in voice.speak(text, speed=1.0, owner="a")]
+    chunks = [c async for c in voice.speak(Line(text), owner="a")]
     await voice.close()
     audio = np.concatenate(chunks)
     assert np.flatnonzero(np.abs(audio) > 328)[0] <= 24_000 * 0.05

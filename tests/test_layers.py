@@ -19,7 +19,8 @@ PACKAGES = ("realtime", "bootstrap")
 
 LAYERS = {
     "4 edge": (
-        "__main__ server websocket rest runtime watchdog calibration guard steps tls doctor.*"
+        "__main__ server websocket rest runtime watchdog calibration guard steps tls lineup"
+        " voices doctor.*"
     ),
     "3 session": "session speaker reply ear outbox response requests",
     "2 engines": "batcher threads engines engines.*",
@@ -27,7 +28,8 @@ LAYERS = {
         "admission capacity frames doctor keys"
         " events turns sentences speakable conversation items audio session_config fair_queue"
         " batching slots settings errors metrics ids recognition hypothesis fallback formats"
-        " playout thoughts"
+        " playout thoughts deadlines edges reference_clip voice_choice wording"
+        " symbol_words"
     ),
 }
 """The modules of `realtime`, without that name; `realtime` itself holds a docstring and is pure."""

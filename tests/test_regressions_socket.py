@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from realtime.audio import Int16
-from realtime.engines import Delta
+from realtime.engines import Delta, Line
 from realtime.engines.llama_lines import delta_of
 from realtime.outbox import OutboxFull
 from realtime.session import Session
@@ -107,10 +107,8 @@ async def test_the_offsets_of_audio_go_on_when_a_running_reply_is_truncated(conn
     truncated = asyncio.Event()
 
     class Waiting(FakeVoice):
-        async def speak(
-            self, text: str, *, speed: float, owner: Hashable
-        ) -> AsyncGenerator[Int16, None]:
-            self.pieces.append(text)
+        async def speak(self, line: Line, *, owner: Hashable) -> AsyncGenerator[Int16, None]:
+            self.lines.append(line)
             if len(self.pieces) > 1:
                 await truncated.wait()
             yield np.full(24_000, 1_000, np.int16)

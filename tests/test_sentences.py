@@ -34,6 +34,13 @@ def cut(text: str, step: int = 1) -> list[str]:
         ("What?! Really... yes", ["What?!", "Really...", "yes"]),
         ("First line\n- second line", ["First line", "- second line"]),
         ("1. Take it. 2. Go.", ["1. Take it.", "2. Go."]),
+        (
+            "你好！今天天气很好，我们去公园吧。好吗？",
+            ["你好！", "今天天气很好，我们去公园吧。", "好吗？"],
+        ),
+        ("今天天气很好，我们去公园吧。好", ["今天天气很好，", "我们去公园吧。", "好"]),
+        ("كيف حالك؟ أنا بخير.", ["كيف حالك؟", "أنا بخير."]),
+        ("यह अच्छा है। हाँ।", ["यह अच्छा है।", "हाँ।"]),
         ("", []),
         ("   ", []),
     ],
@@ -80,3 +87,45 @@ def test_text_without_a_space_is_cut_all_the_same_and_nothing_is_lost():
         pieces += cutter.push(word[start : start + 400])
         assert len(cutter._text) <= 1_400
     assert "".join(pieces + cutter.flush()) == word
+
+
+def cut_for(shortest_chars: int, text: str, step: int = 1) -> list[str]:
+    cutter = SentenceCutter(shortest_chars=shortest_chars)
+    pieces = []
+    for start in range(0, len(text), step):
+        pieces += cutter.push(text[start : start + step])
+    return pieces + cutter.flush()
+
+
+@pytest.mark.parametrize(
+    ("text", "pieces"),
+    [
+        ("Yes. It is quite warm. Bye.", ["Yes. It is quite warm.", "Bye."]),
+        ("Yes, it is. Sure. Let me see that.", ["Yes, it is. Sure.", "Let me see that."]),
+        ("Hi! As far as I know, it is.", ["Hi! As far as I know,", "it is."]),
+        ("Sure!\n\nHere is what I found.", ["Sure!\n\nHere is what I found."]),
+        ("Apples\nPears\nPlums", ["Apples", "Pears", "Plums"]),
+        ("Well then, absolutely.", ["Well then, absolutely."]),
+        ("Yes.", ["Yes."]),
+        ("你好！我在这里。好吗？", ["你好！我在这里。", "好吗？"]),
+    ],
+)
+def test_a_voice_that_says_short_pieces_wrongly_gets_them_with_what_follows(text, pieces):
+    assert cut_for(12, text) == pieces
+    assert cut_for(12, text, step=7) == pieces
+
+
+def test_what_follows_a_short_beginning_is_not_waited_for_longer_than_to_its_first_clause():
+    cutter = SentenceCutter(shortest_chars=12)
+    assert cutter.push("Yes. ") == []
+    assert cutter.push("As far as I know") == []
+    assert cutter.push(", ") == ["Yes. As far as I know,"]
+    assert cutter.push("it is so. ") == []
+    cutter = SentenceCutter(shortest_chars=12)
+    assert cutter.push("No. " + "word " * (FIRST_PIECE_CHARS // 5)) != []
+
+
+@given(st.text(alphabet="ab .,!?\n1\"'", max_size=300), st.integers(1, 20), st.integers(0, 30))
+def test_nothing_is_lost_where_short_pieces_wait(text, step, shortest_chars):
+    pieces = cut_for(shortest_chars, text, step)
+    assert "".join("".join(pieces).split()) == "".join(text.split())

@@ -58,6 +58,15 @@ def test_what_is_echoed_of_transcription_has_no_null_keys():
     assert echo(config)["audio"]["input"]["transcription"] == {"model": "x"}
 
 
+def test_how_a_voice_speaks_is_set_cleared_and_echoed_only_where_it_is_set():
+    assert set(echo(SessionConfig())["audio"]["output"]) == {"format", "voice", "speed"}
+    patch = {"exaggeration": 0.7, "temperature": 0.6}
+    config = SessionConfig().updated({"audio": {"output": patch}})
+    assert echo(config)["audio"]["output"].items() >= patch.items()
+    config = config.updated({"audio": {"output": {"exaggeration": None, "temperature": None}}})
+    assert echo(config) == echo(SessionConfig())
+
+
 def test_forms_that_mean_the_same():
     config = SessionConfig().updated({"audio": {"output": {"voice": {"id": "alloy"}}}, "new": 1})
     assert config.audio.output.voice == "alloy"
@@ -68,6 +77,9 @@ def test_forms_that_mean_the_same():
     ("patch", "param"),
     [
         ({"audio": 3}, "session.audio"),
+        ({"audio": {"output": {"exaggeration": 0.2}}}, "session.audio.output.exaggeration"),
+        ({"audio": {"output": {"exaggeration": "much"}}}, "session.audio.output.exaggeration"),
+        ({"audio": {"output": {"temperature": 2.1}}}, "session.audio.output.temperature"),
         (
             {"audio": {"input": {"turn_detection": {"threshold": 2}}}},
             "session.audio.input.turn_detection.threshold",

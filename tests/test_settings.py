@@ -25,6 +25,13 @@ def test_a_flag_wins_over_its_variable_and_that_over_the_default():
         (["--whisper-windows", "30,15"], {}),
         (["--whisper-windows", "fifteen"], {}),
         (["--whisper-batch", "0"], {}),
+        (["--voice", "chatterbox-turbo"], {}),
+        (["--voice-folder", "/no/such/folder"], {}),
+        (["--voice-folder", "/", "--voice", "embedded"], {}),
+        (["--voice-streams", "0"], {}),
+        (["--voice-memory", "0.5"], {}),
+        (["--voice-memory", "nan"], {}),
+        (["--watermark", "no"], {}),
         ([], {"BANTER_LOG_LEVEL": "loud"}),
     ],
 )
@@ -34,6 +41,13 @@ def test_a_wrong_value_names_itself(arguments, environment):
         read_settings(arguments, environment)
     assert name in str(error.value)
     assert "BANTER_" in str(error.value)
+
+
+def test_who_turns_the_watermark_off_is_told_what_that_means():
+    assert read_settings([], {}).watermark is True
+    assert read_settings(["--watermark", "off"], {}).watermark is False
+    [option] = [o for o in OPTIONS if o.name == "watermark"]
+    assert "can no longer tell it from a person's voice" in option.help
 
 
 def test_every_option_is_a_field_and_the_docs_have_its_row():

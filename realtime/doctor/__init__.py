@@ -9,6 +9,7 @@
     libraries.py    torch, CTranslate2, webrtcvad, the engines' packages, the watermark
     storage.py      the volume, the models on it, the space left; mounts.py, will it last
     network.py      the port, and who is given the microphone
+    voice.py        a folder of Chatterbox's weights that the settings name
     endpoint.py     the language model's endpoint
     child.py        runs probe.py in a process of its own, with an end in time; aside.py, threads
     probe.py        the child: imports what may crash, and says what it saw

@@ -8,13 +8,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import bootstrap
-from realtime.doctor import endpoint, gpu, libraries, machine, network, storage
+from realtime.doctor import endpoint, gpu, libraries, machine, network, storage, voice
 from realtime.doctor.examination import Check, blocking, examine
 from realtime.doctor.finding import Finding, Report, error, ok
-from realtime.doctor.needs import NEEDS, Needs
+from realtime.doctor.needs import NEEDS, Needs, with_voice
 from realtime.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -58,14 +59,43 @@ def _report(flags: Sequence[str], environment: Mapping[str, str], refuse: Refuse
     except SettingsError as problem:
         remedy = "correct it; docs/settings.md lists all, and nothing else was looked at"
         return Report("unknown", [error("settings", str(problem), remedy)])
-    needs = NEEDS[profile_of(settings)]
+    needs = needs_of(settings)
     findings = asyncio.run(examine(checks(settings, needs)))
     return Report(needs.profile, [judge_settings(settings, refuse), *findings])
 
 
 def profile_of(settings: Settings) -> str:
-    """What `auto` comes to."""
-    return "embedded" if settings.profile == "auto" else settings.profile
+    """What `auto` comes to: gpu where a GPU and what speaks on it are there."""
+    if settings.profile != "auto":
+        return settings.profile
+    return "gpu" if find_spec("chatterbox") and gpu.there() else "embedded"
+
+
+def voice_of(settings: Settings) -> str:
+    """What `auto` comes to: Chatterbox in the profile gpu, or where its weights are named."""
+    if settings.voice != "auto":
+        return settings.voice
+    chosen = settings.voice_folder or profile_of(settings) == "gpu"
+    return "chatterbox" if chosen else "embedded"
+
+
+def needs_of(settings: Settings) -> Needs:
+    """Of the profile and the voice."""
+    on_gpu = settings.device == "cuda" or (settings.device == "auto" and gpu.there())
+    return with_voice(
+        NEEDS[profile_of(settings)],
+        voice_of(settings),
+        on_gpu=on_gpu,
+        lines=settings.voice_streams,
+        bound_gib=settings.voice_memory,
+    )
+
+
+def planned_voice(settings: Settings) -> str:
+    """Bootstrap's name for what it has to fetch."""
+    from realtime.settings import CHATTERBOX
+
+    return "none" if settings.voice_folder else CHATTERBOX.get(voice_of(settings), "none")
 
 
 def judge_settings(settings: Settings, refuse: Refuse) -> Finding:
@@ -74,7 +104,8 @@ def judge_settings(settings: Settings, refuse: Refuse) -> Finding:
         refuse(settings)
     except SettingsError as problem:
         return error("settings", str(problem), "change it; the server would not start with it")
-    return ok("settings", f"profile {profile_of(settings)}, replies by {settings.replier}")
+    how = f"profile {profile_of(settings)}, voice {voice_of(settings)}"
+    return ok("settings", f"{how}, replies by {settings.replier}")
 
 
 def checks(settings: Settings, needs: Needs) -> list[Check]:
@@ -83,6 +114,7 @@ def checks(settings: Settings, needs: Needs) -> list[Check]:
         bootstrap.plan_for,
         needs.profile,
         whisper=settings.whisper or None,
+        voice=planned_voice(settings),
         llm=settings.replier == "embedded",
     )
     modules = needs.modules(settings.replier)
@@ -96,10 +128,20 @@ def checks(settings: Settings, needs: Needs) -> list[Check]:
         Check("watermark", partial(libraries.look_at_watermark, needs)),
         Check(
             "volume",
-            blocking(partial(storage.look, settings.volume, make_plan, settings.whisper)),
+            blocking(
+                partial(
+                    storage.look,
+                    settings.volume,
+                    make_plan,
+                    settings.whisper,
+                    planned_voice(settings),
+                )
+            ),
         ),
         Check("port", blocking(_network(settings))),
     ]
+    if settings.voice_folder:
+        found.append(Check("voice", blocking(partial(voice.look, settings.voice_folder))))
     if settings.replier == "openai":
         found.append(Check("language model", _ask_endpoint(settings)))
     return found

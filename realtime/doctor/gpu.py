@@ -68,6 +68,11 @@ async def gather() -> Smi:
     return Smi(await child.run(query, limit_s=LIMIT_S), device)
 
 
+def there() -> bool:
+    """Whether a driver shows one, without asking it anything."""
+    return any(Path(path).exists() for path in DEVICES)
+
+
 def _find() -> tuple[str | None, str]:
     """The program, and a device file of the driver."""
     program = next(filter(None, map(shutil.which, PROGRAMS)), None)
@@ -118,7 +123,7 @@ def judge(smi: Smi, needs: GpuNeeds | None, variable: str | None) -> Sequence[Fi
         remedy = "unset CUDA_VISIBLE_DEVICES, or name a GPU that is there"
         return [error(SUBJECT, seen, remedy) if needs else ok(SUBJECT, seen)]
     if needs is None:
-        return [ok(SUBJECT, f"{_title(gpu, gpus)}; the embedded profile does not use it")]
+        return [ok(SUBJECT, f"{_title(gpu, gpus)}; these settings do not use it")]
     return [_card(gpu, gpus, needs), _driver(gpu, needs), _memory(gpu, needs)]
 
 
@@ -132,7 +137,7 @@ def _no_program(device: str, needs: GpuNeeds | None) -> Finding:
         return Finding(grave(needs is not None), SUBJECT, seen, remedy)
     if needs:
         return error(SUBJECT, "none", GET_ONE)
-    return ok(SUBJECT, "none; the embedded profile needs none")
+    return ok(SUBJECT, "none; these settings need none")
 
 
 def _failed(ended: child.Ended, needs: GpuNeeds | None) -> Finding:
@@ -183,7 +188,8 @@ def _memory(gpu: Gpu, needs: GpuNeeds) -> Finding:
         return ok(subject, f"the driver does not say; about {needs.memory_mib:,} MiB are needed")
     seen = f"{gpu.free_mib:,} of {gpu.total_mib:,} MiB free, about {needs.memory_mib:,} needed"
     if gpu.total_mib < needs.memory_mib:
-        return error(subject, seen, "use a GPU with 8 GB or more, or --profile embedded")
+        remedy = "use a GPU with more, or set fewer --voice-streams, or --profile embedded"
+        return error(subject, seen, remedy)
     if gpu.free_mib < needs.memory_mib:
         return warning(
             subject, seen, "end what else uses it (nvidia-smi lists it); a Banter may be it"

@@ -10,8 +10,8 @@ from typing import Any
 
 from realtime.doctor import child
 from realtime.doctor.child import Probed
-from realtime.doctor.finding import Finding, error, grave, ok
-from realtime.doctor.needs import Needs
+from realtime.doctor.finding import Finding, error, grave, ok, warning
+from realtime.doctor.needs import VOICE_PACKAGES, Needs
 
 REINSTALL = "install it again in this environment: pip install --force-reinstall"
 GPU_TORCH = "install torch for the driver's CUDA version: pip install 'banter-voice[gpu]'"
@@ -30,20 +30,26 @@ def trouble(subject: str, probed: Probed, needed: bool, package: str) -> Finding
     return Finding(grave(needed), subject, probed.trouble, remedy)
 
 
-def torch(probed: Probed, needed: bool) -> Finding:
-    """Whether it is there and computes on the GPU; `needed` by the profile."""
+def torch(probed: Probed, needed: bool, processor: bool = False) -> Finding:
+    """Whether it is there and computes on the GPU; `needed` there by the settings. `processor` is
+    whether it is needed at all, and the processor will do."""
     subject, facts = "torch", probed.facts
     if probed.trouble:
-        return trouble(subject, probed, needed, "torch")
+        return trouble(subject, probed, needed or processor, "torch")
     if not facts["installed"]:
+        if processor:
+            return error(subject, "not installed", f"pip install {CHATTERBOX}")
         if needed:
             return error(subject, "not installed", GPU_TORCH)
-        return ok(subject, "not installed; the embedded profile needs none")
+        return ok(subject, "not installed; these settings need none")
     if broken := facts.get("broken"):
-        return Finding(grave(needed), subject, broken, f"{REINSTALL} torch")
+        return Finding(grave(needed or processor), subject, broken, f"{REINSTALL} torch")
     title = f"{facts['version']}, CUDA {facts['cuda']}" if facts["cuda"] else facts["version"]
+    if processor and not facts["available"]:
+        seen = f"{title}: Chatterbox speaks on the processor, more slowly than people"
+        return warning(subject, seen, "use a machine with an NVIDIA GPU, or --voice embedded")
     if not needed and not facts["available"]:
-        return ok(subject, f"{title}; the embedded profile does not use it")
+        return ok(subject, f"{title}; these settings do not use it")
     if not facts["cuda"]:
         return error(subject, f"{title} is built for the processor alone", GPU_TORCH)
     because = f": {facts['reason']}" if facts["reason"] else ""
@@ -112,7 +118,12 @@ def packages(probed: Probed, names: Sequence[str]) -> Finding:
     broken = probed.facts["broken"]
     if broken:
         seen = "; ".join(f"{name}: {why}" for name, why in broken.items())
-        return error(subject, seen, "make setup, or pip install --force-reinstall banter-voice")
+        ours = "make setup, or pip install --force-reinstall banter-voice"
+        return error(
+            subject,
+            seen,
+            f"pip install {CHATTERBOX}" if set(broken) <= set(VOICE_PACKAGES) else ours,
+        )
     return ok(subject, f"{', '.join(names)} can be imported")
 
 
@@ -134,7 +145,8 @@ def watermark(probed: Probed, needed: bool) -> Finding:
 
 
 async def look_at_torch(needs: Needs) -> Sequence[Finding]:
-    return [torch(await child.probe("torch"), needs.gpu is not None)]
+    gpu = needs.gpu is not None
+    return [torch(await child.probe("torch"), gpu, needs.chatterbox and not gpu)]
 
 
 async def look_at_ctranslate2(needs: Needs) -> Sequence[Finding]:
@@ -151,4 +163,4 @@ async def look_at_packages(names: Sequence[str]) -> Sequence[Finding]:
 
 
 async def look_at_watermark(needs: Needs) -> Sequence[Finding]:
-    return [watermark(await child.probe("watermark"), needs.gpu is not None)]
+    return [watermark(await child.probe("watermark"), needs.chatterbox)]

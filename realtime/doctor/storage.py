@@ -180,8 +180,11 @@ def _at_least(count: int) -> str:
     return _gigabytes(count + 9_999_999)
 
 
-def look(path: Path | None, make_plan: Callable[[], Plan], whisper: str = "") -> Sequence[Finding]:
-    """`path` is that of the settings, None the default; `whisper` the recogniser they name."""
+def look(
+    path: Path | None, make_plan: Callable[[], Plan], whisper: str = "", voice: str = ""
+) -> Sequence[Finding]:
+    """`path` is that of the settings, None the default; `whisper` the recogniser they name and
+    `voice` the voice, as bootstrap calls it."""
     try:
         plan, place = make_plan(), Path(os.path.abspath(path or default_volume()))
     except BootstrapError as problem:
@@ -190,7 +193,9 @@ def look(path: Path | None, make_plan: Callable[[], Plan], whisper: str = "") ->
     fill = f"python -m bootstrap --profile {plan.profile} --volume {shlex.quote(str(place))}"
     if whisper:
         fill += f" --whisper {shlex.quote(whisper)}"
-    if plan != plan_for(plan.profile, whisper=whisper or None):
+    if voice and plan_for(plan.profile, voice=voice) != plan_for(plan.profile):
+        fill += f" --voice {voice}"
+    if plan != plan_for(plan.profile, whisper=whisper or None, voice=voice or None):
         fill += " --llm"  # all else that the settings can add to a profile
     return [
         judge_volume(volume, not inventory.missing, fill),

@@ -89,10 +89,68 @@ class Replier(Protocol):
         """Read what the next prompt will begin with, if there is nothing better to do."""
 
 
-class Voice(Protocol):
-    """A piece of text -> 16-bit mono at 24 kHz as it is made. Closing the iterator stops it."""
+DEFAULT_VOICE = "default"
+"""The voice that every model has."""
 
-    def speak(self, text: str, *, speed: float, owner: Hashable) -> AsyncGenerator[Int16, None]: ...
+
+@dataclass(frozen=True)
+class Line:
+    """A piece of a reply, and how it is to be spoken; a voice leaves out what it has not."""
+
+    text: str
+    voice: str = DEFAULT_VOICE
+    """One of the voice's `names`."""
+    speed: float = 1.0
+    language: str | None = None
+    """As a two-letter code; None where nobody knows it."""
+    exaggeration: float | None = None
+    """How much feeling is shown; None for the model's own."""
+    temperature: float | None = None
+    """How freely sounds are drawn; None for the model's own."""
+
+
+class Voice(Protocol):
+    """A line -> 16-bit mono at 24 kHz as it is made. Closing the iterator stops it."""
+
+    shortest_chars: int
+    """A first line of fewer characters sounds wrong alone, and waits for what follows it."""
+
+    def speak(self, line: Line, *, owner: Hashable) -> AsyncGenerator[Int16, None]: ...
+
+    def names(self) -> Sequence[str]:
+        """The voices that a line can ask for; the first is `DEFAULT_VOICE`."""
+
+
+@dataclass(frozen=True)
+class KnownVoice:
+    """A voice that can be asked for by its name."""
+
+    name: str
+    created_at: int | None = None
+    """Seconds since 1970; None where nobody has noted it."""
+    seconds: float | None = None
+    """Of the clip that it was made from."""
+    consent: str = ""
+    """What was said about it by whoever brought the clip."""
+
+
+class VoiceStore(Protocol):
+    """The voices of a model that can be given more. The first is the model's own."""
+
+    def describe(self) -> Sequence[KnownVoice]: ...
+
+    async def add(self, name: str, clip: bytes, *, consent: str = "") -> KnownVoice:
+        """Make a voice of an audio file, and keep it.
+
+        Raises:
+            VoiceRefused: the name or the clip will not do, or it cannot be kept.
+        """
+
+    async def remove(self, name: str) -> None:
+        """
+        Raises:
+            VoiceRefused: there is no such voice, or it may not go.
+        """
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ import numpy as np
 
 from realtime.audio import VOICE_RATE_HZ, Int16, cut_silence, ms_to_samples, to_pcm16
 from realtime.batcher import Batcher
+from realtime.engines import DEFAULT_VOICE, Line
 from realtime.errors import StageError, VoiceError
 from realtime.metrics import Metrics
 
@@ -36,6 +37,8 @@ class _Piece:
 
 class EmbeddedVoice:
     """`load` and `warm` block; `speak` is for the event loop."""
+
+    shortest_chars = 0
 
     def __init__(self, *, metrics: Metrics) -> None:
         self._batcher: Batcher[_Piece, Int16] = Batcher(
@@ -65,9 +68,10 @@ class EmbeddedVoice:
     async def close(self) -> None:
         await self._batcher.close()
 
-    async def speak(
-        self, text: str, *, speed: float, owner: Hashable
-    ) -> AsyncGenerator[Int16, None]:
+    def names(self) -> Sequence[str]:
+        return (DEFAULT_VOICE,)
+
+    async def speak(self, line: Line, *, owner: Hashable) -> AsyncGenerator[Int16, None]:
         """Audio of one piece, in one chunk: it is made faster than it could be sent in several.
 
         Raises:
@@ -75,7 +79,7 @@ class EmbeddedVoice:
             Saturated: too much text is waiting.
         """
         try:
-            audio = await self._batcher.submit(_Piece(text, speed), owner=owner)
+            audio = await self._batcher.submit(_Piece(line.text, line.speed), owner=owner)
         except StageError:
             raise
         except Exception as error:

@@ -55,11 +55,21 @@ def test_folders_have_the_files_that_the_engines_open() -> None:
         "conds.pt",
         "Cangjie5_TC.json",
     }
+    assert {file.path for file in profiles.ENGLISH.source.files} == {
+        "ve.safetensors",
+        "t3_cfg.safetensors",
+        "s3gen.safetensors",
+        "tokenizer.json",
+        "conds.pt",
+    }
     whisper = {"config.json", "model.bin", "tokenizer.json", "vocabulary.json"}
     assert {file.path for file in profiles.WHISPER.source.files} >= whisper
 
 
-@pytest.mark.parametrize("plan", profiles.PLANS.values(), ids=list(profiles.PLANS))
+ALL = (*profiles.PLANS.values(), bootstrap.plan_for("gpu", voice="english"))
+
+
+@pytest.mark.parametrize("plan", ALL, ids=[*profiles.PLANS, "english"])
 def test_plan_is_pinned_to_the_byte(plan: Plan) -> None:
     for model in plan.models:
         paths = [file.path for file in model.source.files]
@@ -115,7 +125,23 @@ def test_voice_may_be_named_too_and_a_small_mind_added() -> None:
     assert roles(plan) == ["whisper", "voice", "end_of_turn", "llm"]
     assert plan.models[1].source.title == "me/voice@main"
     assert bootstrap.plan_for("gpu", voice="multilingual").models[1] == profiles.MULTILINGUAL
+    assert bootstrap.plan_for("gpu", voice="english").models[1] == profiles.ENGLISH
+    assert roles(bootstrap.plan_for("embedded", voice="turbo")) == ["whisper", "llm", "voice"]
     assert bootstrap.plan_for("embedded", llm=True) == bootstrap.plan_for("embedded")
+
+
+def test_a_voice_whose_weights_are_elsewhere_is_left_out() -> None:
+    assert roles(bootstrap.plan_for("gpu", voice="none")) == ["whisper", "end_of_turn"]
+    assert bootstrap.plan_for("embedded", voice="none") == bootstrap.plan_for("embedded")
+
+
+def test_what_two_models_of_one_repository_share_is_the_same_in_both() -> None:
+    """They lie in one folder of the volume."""
+    english, many = profiles.ENGLISH.source, profiles.MULTILINGUAL.source
+    assert (english.folder, english.revision) == (many.folder, many.revision)
+    both = {file.path: file for file in many.files}
+    for file in english.files:
+        assert both.get(file.path, file) == file
 
 
 def test_unknown_profile_is_named_with_the_choices() -> None:
@@ -127,5 +153,5 @@ def test_unknown_profile_is_named_with_the_choices() -> None:
 def test_name_that_is_none_is_named_with_the_choices(name: str) -> None:
     with pytest.raises(bootstrap.BootstrapError, match=r"Whisper model .*distil-large-v3"):
         bootstrap.plan_for("gpu", whisper=name)
-    with pytest.raises(bootstrap.BootstrapError, match=r"voice .*multilingual, turbo"):
+    with pytest.raises(bootstrap.BootstrapError, match=r"voice .*english, multilingual, turbo"):
         bootstrap.plan_for("gpu", voice=name)

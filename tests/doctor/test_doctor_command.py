@@ -11,11 +11,10 @@ from typing import Any
 
 import pytest
 
-from bootstrap.profiles import PLANS
-from realtime.doctor import command
-from realtime.doctor.needs import NEEDS
+from realtime.doctor import command, gpu, voice
+from realtime.doctor.needs import GPU, NEEDS, VOICES
 from realtime.errors import SettingsError
-from realtime.settings import Settings, read_settings
+from realtime.settings import CHATTERBOX, Settings, read_settings
 
 ROOT = Path(__file__).parent.parent.parent
 SUBJECTS = [
@@ -93,7 +92,78 @@ def test_help_names_its_exit_statuses(capsys: pytest.CaptureFixture[str]) -> Non
     assert "Exit status" in capsys.readouterr().out
 
 
-def test_every_profile_has_its_needs() -> None:
-    assert set(NEEDS) == set(PLANS)
-    assert NEEDS["gpu"].gpu is not None
-    assert NEEDS["embedded"].gpu is None
+def settings(*arguments: str) -> Settings:
+    return read_settings(arguments, {})
+
+
+@pytest.fixture
+def a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gpu, "there", lambda: True)
+
+
+@pytest.fixture
+def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gpu, "there", lambda: False)
+
+
+def test_every_profile_and_every_voice_has_its_needs(no_gpu: None) -> None:
+    assert set(NEEDS) == {"embedded", "gpu"}
+    assert set(VOICES) == set(CHATTERBOX)
+    plain = command.needs_of(settings("--profile", "embedded"))
+    assert (plain.gpu, plain.chatterbox, "hibari" in plain.packages) == (None, False, True)
+    spoken = command.needs_of(settings("--profile", "gpu"))
+    assert spoken.chatterbox
+    assert spoken.gpu
+    assert spoken.gpu.memory_mib == 2_300 + 2_800 + 16 * 144
+    assert "chatterbox" in spoken.packages
+
+
+def test_a_voice_that_a_setting_chooses_is_looked_at_as_that_of_a_profile(no_gpu: None) -> None:
+    chosen = command.needs_of(settings("--voice", "chatterbox", "--profile", "embedded"))
+    assert chosen.chatterbox
+    assert chosen.gpu is None
+    assert chosen.memory_mib > NEEDS["embedded"].memory_mib + 3_000
+    assert "hibari" not in chosen.packages
+    kept = command.needs_of(settings("--voice", "embedded", "--profile", "gpu"))
+    assert kept == GPU
+
+
+def test_its_memory_is_what_the_settings_give_it(a_gpu: None) -> None:
+    def gpu_mib(*arguments: str) -> int:
+        needs = command.needs_of(settings("--profile", "embedded", *arguments))
+        assert needs.gpu
+        return needs.gpu.memory_mib
+
+    turbo = gpu_mib("--voice", "chatterbox")
+    more = gpu_mib("--voice", "chatterbox", "--voice-streams", "64")
+    assert more - turbo == 48 * VOICES["chatterbox"].line_mib
+    assert gpu_mib("--voice", "chatterbox-multilingual") > turbo
+    assert gpu_mib("--voice", "chatterbox", "--voice-memory", "6") == 6 * 1_024
+    on_cpu = settings("--profile", "embedded", "--voice", "chatterbox", "--device", "cpu")
+    assert command.needs_of(on_cpu).gpu is None
+
+
+def test_a_folder_of_weights_is_looked_into_and_nothing_fetched(tmp_path: Path) -> None:
+    found = settings("--profile", "gpu", "--voice-folder", str(tmp_path))
+    assert command.voice_of(found) == "chatterbox"
+    assert command.planned_voice(found) == "none"
+    assert "voice" in {check.subject for check in command.checks(found, GPU)}
+    [finding] = voice.look(tmp_path)
+    assert finding.level == "error"
+    for name in ("ve.safetensors", "t3_turbo_v1.safetensors", "conds.pt"):
+        (tmp_path / name).touch()
+    [finding] = voice.look(tmp_path)
+    assert finding.seen.endswith("turbo lacks s3gen_meanflow.safetensors")
+    (tmp_path / "s3gen_meanflow.safetensors").touch()
+    [finding] = voice.look(tmp_path)
+    assert (finding.level, finding.seen.split()[-1]) == ("ok", "turbo")
+
+
+def test_what_the_volume_lacks_is_fetched_for_the_voice_that_is_chosen(tmp_path: Path) -> None:
+    _, report = doctor(
+        *("realtime doctor", "--port", "0", "--profile", "embedded", "--volume", str(tmp_path)),
+        *("--voice", "chatterbox-english"),
+    )
+    [models] = [f for f in report["findings"] if f["subject"] == "models"]
+    assert "ResembleAI/chatterbox@5bb1f6ee" in models["seen"]
+    assert "--voice english" in models["remedy"]

@@ -42,7 +42,7 @@ NO_RESOURCES = "ModuleNotFoundError: No module named 'pkg_resources'"
         ({"installed": False}, False, "ok", "not installed"),
         ({"broken": "ImportError: libcudnn.so.9"}, True, "error", "libcudnn"),
         ({"cuda": None, "available": False}, True, "error", "processor alone"),
-        ({"cuda": None, "available": False}, False, "ok", "does not use it"),
+        ({"cuda": None, "available": False}, False, "ok", "do not use it"),
         ({"available": False, "reason": "driver too old"}, True, "error", "driver too old"),
         ({"computes": False, "reason": "no kernel image"}, True, "error", "no kernel image"),
         ({"computes": False, "reason": "no kernel image"}, False, "warning", "no kernel image"),
@@ -70,6 +70,22 @@ def test_ctranslate2(change: dict[str, Any], gpu: bool, level: str, words: str) 
     finding = libraries.ctranslate2(Probed(CTRANSLATE2 | change), gpu)
     assert finding.level == level
     assert words in finding.seen
+
+
+@pytest.mark.parametrize(
+    ("change", "level", "words"),
+    [
+        ({"installed": False}, "error", "pip install 'banter-voice[chatterbox]'"),
+        ({"cuda": None, "available": False}, "warning", "on the processor"),
+        ({"available": False}, "warning", "on the processor"),
+        ({"broken": "ImportError: libgomp"}, "error", "--force-reinstall torch"),
+        ({}, "ok", "computes on NVIDIA L4"),
+    ],
+)
+def test_torch_for_a_voice_without_a_gpu(change: dict[str, Any], level: str, words: str) -> None:
+    finding = libraries.torch(Probed(TORCH | change), False, processor=True)
+    assert finding.level == level
+    assert words in f"{finding.seen} {finding.remedy}"
 
 
 def test_cublas_is_looked_for_where_pip_has_put_it() -> None:
@@ -147,6 +163,15 @@ def test_each_end_has_its_remedy() -> None:
     assert "memory" in remedy("it was killed by SIGKILL")
     assert "try again" in remedy("no answer within 45 s")
     assert "--force-reinstall torch" in remedy("it was killed by SIGSEGV")
+
+
+def test_a_package_of_the_voice_comes_with_its_extra() -> None:
+    def remedy(*broken: str) -> str:
+        probed = Probed({"broken": dict.fromkeys(broken, "ModuleNotFoundError")})
+        return libraries.packages(probed, broken).remedy
+
+    assert remedy("chatterbox", "soundfile") == "pip install 'banter-voice[chatterbox]'"
+    assert remedy("chatterbox", "onnx") == remedy("onnx") != remedy("chatterbox")
 
 
 async def test_the_packages_of_this_environment() -> None:

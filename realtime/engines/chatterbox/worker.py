@@ -1,0 +1,297 @@
+"""The thread that owns Chatterbox: lines of all sessions join and leave one running batch.
+
+What it does next is `deadlines.next_work`'s answer; between two pieces of work it looks at what has
+come and who has gone. A line that is cancelled frees its row before the next step, and no chunk of
+it is made after. An error costs the line it is of: one that fails to begin, one whose chunk fails
+even alone. A step that fails costs all lines that were in it, since none can tell whose it was;
+out of memory in a step costs the youngest.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Hashable, Sequence
+
+import torch
+
+from realtime.audio import VOICE_RATE_HZ
+from realtime.deadlines import Chunk, Work, next_work
+from realtime.engines.chatterbox.decoder import Decoder, Row
+from realtime.engines.chatterbox.finishing import Finisher
+from realtime.engines.chatterbox.stream import Stream
+from realtime.engines.chatterbox.synthesizer import Synthesizer
+from realtime.engines.chatterbox.tail import is_over
+from realtime.errors import Saturated, VoiceError
+from realtime.fair_queue import FairQueue
+from realtime.metrics import Metrics
+
+log = logging.getLogger("banter.chatterbox")
+
+MAX_WAITING_CHARS = 20_000
+STUCK_S = 60.0
+PACE = 8
+"""Steps over which their time is averaged."""
+
+
+class Worker:
+    """`tokenize` is called on the thread; `finisher` takes the sound from there."""
+
+    def __init__(
+        self,
+        decoder: Decoder,
+        synthesizer: Synthesizer,
+        finisher: Finisher,
+        tokenize: Callable[[str, str | None], list[int]],
+        *,
+        metrics: Metrics,
+        threads: int = 1,
+    ) -> None:
+        self._threads = threads
+        self._decoder, self._synthesizer, self._finisher = decoder, synthesizer, finisher
+        self._tokenize, self._metrics = tokenize, metrics
+        self._waiting: FairQueue[Stream] = FairQueue(MAX_WAITING_CHARS)
+        self._streams: list[Stream] = []
+        self._runs_dry_s: dict[Hashable, float] = {}
+        self._hushed: deque[Hashable] = deque()
+        """Callers who stopped listening; the thread has yet to note it."""
+        self._wake = threading.Condition()
+        self._closing = False
+        self._begun_s: float | None = None
+        self._step_s = 0.0
+        self._lost = False
+        self._thread = threading.Thread(target=self._work, name="banter-voice", daemon=True)
+
+    @property
+    def alive(self) -> bool:
+        """False where the thread is gone, stuck, or has lost its device."""
+        begun_s = self._begun_s
+        stuck = begun_s is not None and time.perf_counter() - begun_s > STUCK_S
+        return self._thread.is_alive() and not stuck and not self._lost
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop after the work under way; all lines get an error. Blocks."""
+        with self._wake:
+            self._closing = True
+            self._wake.notify()
+        if self._thread.is_alive():
+            self._thread.join(STUCK_S)
+
+    def submit(self, stream: Stream) -> None:
+        """Take a line.
+
+        Raises:
+            Saturated: too much text is waiting.
+            VoiceError: the voice is closed or lost.
+        """
+        if self._closing or self._lost:
+            raise VoiceError("the voice is not available", code="shutting_down")
+        with self._wake:
+            cost = len(stream.request.text)
+            if not self._waiting.push(stream, owner=stream.owner, cost=cost):
+                self._metrics.count("voice.refused")
+                raise Saturated("voice", "too much is waiting for the voice; try again later")
+            self._wake.notify()
+
+    def cancel(self, stream: Stream) -> None:
+        """Nothing more is wanted of this line, nor is what its listener has still in hand."""
+        stream.cancel()
+        with self._wake:
+            self._waiting.remove(stream, owner=stream.owner)
+            self._hushed.append(stream.owner)
+            self._wake.notify()
+
+    def _work(self) -> None:
+        torch.set_num_threads(self._threads)
+        while not self._closing:
+            try:
+                with self._wake:
+                    while not (self._closing or self._streams or len(self._waiting)):
+                        self._wake.wait()
+                self._begun_s = time.perf_counter()
+                self._do_next()
+            except Exception as error:
+                log.exception("the voice's worker failed")
+                self._metrics.count("voice.worker_failed")
+                self._lost = _poisoned(error)
+                self._fail(self._streams, error)
+            finally:
+                self._begun_s = None
+        self._fail(self._streams, VoiceError("the server is going away", code="shutting_down"))
+        while entry := self._waiting.pop():
+            self._fail([entry.job], VoiceError("the server is going away", code="shutting_down"))
+
+    def _do_next(self) -> None:
+        """One piece of work, after those who have gone are gone."""
+        while self._hushed:
+            self._runs_dry_s.pop(self._hushed.popleft(), None)
+        for stream in [s for s in self._streams if s.cancelled]:
+            self._drop(stream)
+        now_s = time.perf_counter()
+        can_begin = len(self._waiting) > 0 and self._decoder.free > 0
+        chunks = [self._chunk(s) for s in self._streams if self._due(s)]
+        can_step = any(s.row and not s.row.ended for s in self._streams)
+        work = next_work(
+            chunks, now_s, can_begin=can_begin, can_step=can_step, step_by_s=self._step_by_s()
+        )
+        if work is Work.BEGIN:
+            self._begin()
+        elif work is Work.STEP:
+            self._step()
+        elif isinstance(work, list):
+            self._make([chunk.line for chunk in work])  # type: ignore[misc]
+
+    def _step_by_s(self) -> float | None:
+        """When steps must begin for nobody to hear a gap; None where nobody listens."""
+        by_s = [
+            self._runs_dry_s[s.owner] - missing * self._step_s
+            for s in self._streams
+            if s.owner in self._runs_dry_s and (missing := self._missing(s)) > 0
+        ]
+        return min(by_s, default=None)
+
+    def _missing(self, stream: Stream) -> int:
+        """Tokens that its next chunk still needs."""
+        if stream.spoken or stream.sound is None:
+            return 0
+        return self._synthesizer.needed(stream.sound) - len(stream.tokens)
+
+    def _due(self, stream: Stream) -> bool:
+        assert stream.sound is not None
+        return self._synthesizer.due(stream.sound, len(stream.tokens), stream.spoken)
+
+    def _chunk(self, stream: Stream) -> Chunk:
+        return Chunk(
+            stream,
+            self._synthesizer.key(stream.job()),
+            stream.since_s,
+            self._runs_dry_s.get(stream.owner),
+            stream.spoken,
+        )
+
+    def _begin(self) -> None:
+        with self._wake:
+            entry = self._waiting.pop()
+        if entry is None or entry.job.cancelled:
+            return
+        stream = entry.job
+        asked = stream.request
+        self._metrics.observe("voice.wait_ms", (time.perf_counter() - stream.since_s) * 1e3)
+        try:
+            row = Row(
+                conditionals=asked.conditionals,
+                text_tokens=self._tokenize(asked.text, asked.language),
+                sampling=asked.sampling,
+                seed=asked.seed,
+                max_tokens=asked.max_tokens,
+                exaggeration=asked.exaggeration,
+            )
+            self._decoder.join(row)
+        except Exception as error:
+            self._failed("begin a line", error)
+            self._fail([stream], error)
+            return
+        if self._runs_dry_s.get(stream.owner, 0.0) < time.perf_counter():
+            self._runs_dry_s.pop(stream.owner, None)  # what was heard before is long over
+        stream.row = row
+        stream.sound = self._synthesizer.open(
+            asked.conditionals, seed=asked.seed, speed=asked.speed
+        )
+        self._streams.append(stream)
+
+    def _step(self) -> None:
+        begun_s = time.perf_counter()
+        rows = [s.row for s in self._streams if s.row and not s.row.ended]
+        try:
+            self._decoder.step()
+        except torch.OutOfMemoryError as error:
+            self._failed("take a step", error)
+            self._fail(self._streams[-1:], error)
+            return
+        for stream in self._streams:
+            row = stream.take()
+            if not row.ended and is_over(stream.tokens, stream.request.fewest_tokens):
+                self._decoder.leave(row)
+                row.ended = True
+                self._metrics.count("voice.ended_by_silence")
+        took_s = time.perf_counter() - begun_s
+        self._step_s += (took_s - self._step_s) / PACE
+        self._metrics.count("voice.steps")
+        self._metrics.observe("voice.step_ms", took_s * 1e3)
+        self._metrics.observe("voice.rows", len(rows))
+
+    def _make(self, streams: Sequence[Stream]) -> None:
+        """The next chunks of these lines, in one run; alone where that fails."""
+        begun_s = time.perf_counter()
+        try:
+            sounds = self._synthesizer.run([stream.job() for stream in streams])
+        except Exception as error:
+            self._failed(f"make {len(streams)} chunks", error)
+            if len(streams) == 1 or self._lost:
+                self._fail(streams, error)
+            else:
+                for stream in streams:
+                    self._make([stream])
+            return
+        now_s = time.perf_counter()
+        self._metrics.observe("voice.chunk_ms", (now_s - begun_s) * 1e3)
+        self._metrics.observe("voice.batch", len(streams))
+        for stream, sound in zip(streams, sounds, strict=True):
+            if not stream.started:
+                stream.started = True
+                self._metrics.observe("voice.first_ms", (now_s - stream.since_s) * 1e3)
+            dry_s = max(self._runs_dry_s.get(stream.owner, 0.0), now_s)
+            self._runs_dry_s[stream.owner] = dry_s + len(sound) / VOICE_RATE_HZ
+            last = stream.spoken and not self._due(stream)
+            self._finisher.push(stream, sound, last=last)
+            if last:
+                self._streams.remove(stream)
+        self._forget(now_s)
+
+    def _forget(self, now_s: float) -> None:
+        """Listeners who have nothing in hand any more."""
+        for owner in [o for o, dry_s in self._runs_dry_s.items() if dry_s < now_s]:
+            if not any(stream.owner == owner for stream in self._streams):
+                del self._runs_dry_s[owner]
+
+    def _drop(self, stream: Stream) -> None:
+        self._streams.remove(stream)
+        if stream.row:
+            self._decoder.leave(stream.row)
+            after = stream.row.steps - stream.steps_at_cancel
+            self._metrics.observe("voice.steps_after_cancel", after)
+        self._metrics.count("voice.cancelled")
+
+    def _failed(self, what: str, error: Exception) -> None:
+        """Say it, make room where it was memory, and notice a device that is lost."""
+        log.error("the voice could not %s: %s", what, error, exc_info=error)
+        if isinstance(error, torch.OutOfMemoryError):
+            self._metrics.count("voice.out_of_memory")
+            torch.cuda.empty_cache()
+        self._lost = self._lost or _poisoned(error)
+
+    def _fail(self, streams: Sequence[Stream], error: Exception) -> None:
+        shown = error if isinstance(error, VoiceError) else _shown(error)
+        for stream in list(streams):
+            if stream in self._streams:
+                self._streams.remove(stream)
+            if stream.row:
+                self._decoder.leave(stream.row)
+            self._metrics.count("voice.failed")
+            self._finisher.end(stream, shown)
+
+
+def _shown(error: Exception) -> VoiceError:
+    if isinstance(error, torch.OutOfMemoryError):
+        return VoiceError("the voice ran out of memory on this line", code="out_of_memory")
+    return VoiceError("the voice failed on this piece")
+
+
+def _poisoned(error: Exception) -> bool:
+    """After an error inside a kernel nothing works any more on this device in this process."""
+    return "CUDA error" in str(error)

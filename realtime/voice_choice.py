@@ -1,0 +1,40 @@
+"""Which voice is meant by the name that a client gives. Pure.
+
+Clients made for OpenAI name one of its voices, or always send their default; those are not here, so
+all of them mean the model's own. Any other name has to be one that there is: a caller who asks for
+a certain voice and gets another one would not know why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from realtime.errors import ProtocolError
+
+OPENAI_VOICES = frozenset(
+    (
+        *("alloy", "ash", "ballad", "cedar", "coral", "echo", "fable"),
+        *("marin", "nova", "onyx", "sage", "shimmer", "verse"),
+    )
+)
+
+
+def check_voice(name: str, names: Sequence[str], *, root: str) -> None:
+    """`names` are the voices that there are, the model's own first.
+
+    Raises:
+        ProtocolError: there is no such voice; lists those that there are.
+    """
+    if name in names or name in OPENAI_VOICES:
+        return
+    field = f"{root}.audio.output.voice"
+    raise ProtocolError(
+        f"'{field}': there is no voice '{name}'; there are {', '.join(names)}, "
+        f"and OpenAI's names, which mean {names[0]}",
+        param=field,
+    )
+
+
+def chosen_voice(name: str, names: Sequence[str]) -> str:
+    """The voice to speak with: the one of that name, else the model's own."""
+    return name if name in names else names[0]
