@@ -12,18 +12,22 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
 	then echo $$python; break; fi; done)
 
 # Two stamps: the server's packages, and those for working on it. Chatterbox has an environment of its own,
-# because it wants older packages, and 6 GB of them.
+# because it wants older packages, and 6 GB of them; so have the clients of other people.
 RUN_READY := $(VENV)/.run-ready
 DEV_READY := $(VENV)/.dev-ready
 CHATTERBOX := .venv-chatterbox
 CHATTERBOX_READY := $(CHATTERBOX)/.ready
+CLIENTS := .venv-clients
+CLIENTS_READY := $(CLIENTS)/.ready
+CLIENTS_NODE := tests/clients/node
+CLIENTS_NODE_READY := $(CLIENTS_NODE)/node_modules/.package-lock.json
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 LOCK := $(BIN)/uv pip compile --quiet --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate \
 	--custom-compile-command 'make lock' $(LOCK_FLAGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup test test-chatterbox lint check bench wheel lock browser clean
+.PHONY: help run setup test test-chatterbox test-clients lint check bench wheel lock browser clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +47,9 @@ test: $(DEV_READY) ## run the tests (PYTEST_ARGS="-k turns"), and the page's whe
 
 test-chatterbox: $(CHATTERBOX_READY) ## run Chatterbox's tests (Linux; installs torch: 6 GB)
 	$(CHATTERBOX)/bin/python -m pytest tests/chatterbox $(PYTEST_ARGS)
+
+test-clients: $(CLIENTS_READY) $(CLIENTS_NODE_READY) ## talk to the server through other people's clients (needs node 20)
+	$(CLIENTS)/bin/python -m pytest tests/clients $(PYTEST_ARGS)
 
 lint: $(DEV_READY) ## ruff (lint and format) and mypy
 	$(BIN)/python -m ruff check .
@@ -74,6 +81,10 @@ lock: ## write requirements/ anew from pyproject.toml (LOCK_FLAGS=--upgrade)
 	$(LOCK) pyproject.toml --group build --extra dev --extra openai --extra gpu --extra chatterbox \
 		--overrides requirements/chatterbox-overrides.txt --constraints requirements/gpu.txt \
 		--python-platform x86_64-manylinux_2_28 --output-file requirements/chatterbox.txt
+	$(LOCK) pyproject.toml --group build --group clients --extra dev \
+		--overrides requirements/clients-overrides.txt --constraints requirements/run.txt \
+		--output-file requirements/clients.txt
+	cd $(CLIENTS_NODE) && npm install --package-lock-only --no-audit --no-fund
 
 browser: ## see whether the tests of the page find a Chromium
 	@for browser in chromium chromium-browser google-chrome google-chrome-stable \
@@ -83,7 +94,7 @@ browser: ## see whether the tests of the page find a Chromium
 		"macOS: brew install --cask google-chrome."; exit 1
 
 clean: ## remove the environments, caches and what was built
-	rm -rf $(VENV) $(CHATTERBOX) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(CHATTERBOX) $(CLIENTS) $(CLIENTS_NODE)/node_modules build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find realtime bootstrap benchmarks tests -name __pycache__ -prune -exec rm -rf {} +
 
 $(BIN)/python:
@@ -115,4 +126,19 @@ $(CHATTERBOX_READY): requirements/chatterbox.txt pyproject.toml | $(BIN)/python
 		--require-hashes -r requirements/chatterbox.txt
 	@$(CHATTERBOX)/bin/python -m pip --disable-pip-version-check --no-input install --quiet --no-deps \
 		--no-build-isolation --editable .
+	@touch $@
+
+$(CLIENTS_READY): requirements/clients.txt pyproject.toml | $(BIN)/python
+	@echo "Installing the clients into $(CLIENTS) (the first time, about 300 MB are fetched) ..."
+	@$(PYTHON) -m venv --clear $(CLIENTS)
+	@$(CLIENTS)/bin/python -m pip --disable-pip-version-check --no-input install --quiet --no-deps \
+		--require-hashes -r requirements/clients.txt
+	@$(CLIENTS)/bin/python -m pip --disable-pip-version-check --no-input install --quiet --no-deps \
+		--no-build-isolation --editable .
+	@touch $@
+
+$(CLIENTS_NODE_READY): $(CLIENTS_NODE)/package-lock.json
+	@node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' 2>/dev/null || { \
+		echo "The JavaScript clients need node 20 or newer, and npm." >&2; exit 1; }
+	@cd $(CLIENTS_NODE) && npm ci --no-audit --no-fund --loglevel=error
 	@touch $@

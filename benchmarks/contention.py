@@ -62,7 +62,7 @@ async def whisper(engines: Any, audio: Any, until: float) -> float:
 
 async def llm(engines: Any, audio: Any, until: float) -> float:
     """Tokens a second while replies are being written; a delta is a token."""
-    from realtime.conversation import Message
+    from realtime.prompt import Message
 
     tokens, writing_s = 0, 0.0
     while time.perf_counter() < until:

@@ -78,7 +78,7 @@ class Way:
 
 async def ask(replier: Any, role: str, text: str, owner: str, waits: Waits) -> None:
     """One reply, timed."""
-    from realtime.conversation import Message
+    from realtime.prompt import Message
 
     prompt = [Message("system", role), Message("user", text)]
     asked_at, tokens_at = time.perf_counter(), []

@@ -9,6 +9,7 @@ import logging
 import os
 import signal
 import sys
+from pathlib import Path
 
 from aiohttp import web
 
@@ -97,6 +98,8 @@ async def _start(settings: Settings) -> tuple[web.AppRunner, Runtime]:
     """Models on disk, engines warm, then the listener."""
     steps = Steps()
     volume = settings.volume or bootstrap.default_volume()
+    certificate, key = _certificate(settings, volume)
+    tls = server_context(certificate, key)
     models = await bootstrap.ensure(plan_of(settings), volume)
     bootstrap.stay_offline()
     steps.done("bootstrap")
@@ -123,11 +126,20 @@ async def _start(settings: Settings) -> tuple[web.AppRunner, Runtime]:
     metrics.clear()
     _spare_from_collection()
     steps.done("calibration")
-    app = make_app(runtime, metrics, config, manners, capacity, keys=settings.api_keys, steps=steps)
+    app = make_app(
+        runtime,
+        metrics,
+        config,
+        manners,
+        capacity,
+        keys=settings.api_keys,
+        origins=settings.cors_origins,
+        only_here=is_loopback(settings.host),
+        steps=steps,
+    )
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_TIMEOUT_S)
     await runner.setup()
     try:
-        tls = server_context(settings.tls_cert, settings.tls_key)
         await web.TCPSite(runner, settings.host, settings.port, ssl_context=tls).start()
     except OSError as error:
         await runner.cleanup()
@@ -138,6 +150,8 @@ async def _start(settings: Settings) -> tuple[web.AppRunner, Runtime]:
     steps.done("listener")
     log.info("ready after %.2f s: %s", steps.total_s, steps)
     print(f"Banter is listening: {_url(runner, settings)}", flush=True)
+    if settings.tls_self_signed:
+        print(f"To trust it: NODE_EXTRA_CA_CERTS={certificate}", flush=True)
     return runner, runtime
 
 
@@ -146,6 +160,15 @@ async def _capacity(settings: Settings, runtime: Runtime) -> Capacity:
     if settings.max_sessions is not None:
         return Capacity(settings.max_sessions)
     return await calibrate(runtime, settings.instructions, thread_budget())
+
+
+def _certificate(settings: Settings, volume: Path) -> tuple[Path | None, Path | None]:
+    """The certificate and key to show, if any: the ones that are set, or the server's own."""
+    if not settings.tls_self_signed:
+        return settings.tls_cert, settings.tls_key
+    from realtime.certificate import own_certificate
+
+    return own_certificate(volume / "tls")
 
 
 def _spare_from_collection() -> None:
@@ -159,7 +182,8 @@ def _url(runner: web.AppRunner, settings: Settings) -> str:
     """The address to open in a browser; browsers give the microphone to localhost without TLS."""
     host, port = settings.host, runner.addresses[0][1]
     shown = "localhost" if host in ("127.0.0.1", "localhost", "::1", "0.0.0.0", "::") else host
-    return f"{'https' if settings.tls_cert else 'http'}://{shown}:{port}/"
+    secure = settings.tls_cert or settings.tls_self_signed
+    return f"{'https' if secure else 'http'}://{shown}:{port}/"
 
 
 def _check(settings: Settings) -> None:

@@ -18,11 +18,11 @@ import numpy as np
 
 from realtime.audio import EAR_RATE_HZ, VOICE_RATE_HZ, Int16
 from realtime.capacity import CYCLE_S, FEWEST, Capacity, Cost, capacity_for
-from realtime.conversation import Message
 from realtime.ear import Ear
 from realtime.engines import Line, Replier, SpeechDetector, Transcriber, Utterance, Voice
 from realtime.engines.llm import EmbeddedReplier
 from realtime.formats import Format, Resampler
+from realtime.prompt import Message
 from realtime.runtime import Runtime
 from realtime.session_config import ServerVad
 from realtime.threads import ThreadBudget, cores

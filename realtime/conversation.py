@@ -7,25 +7,17 @@ The prompt is made of items that have text.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from realtime.audio import ms_to_samples
 from realtime.errors import ProtocolError
-from realtime.items import AnyItem, Item, Role
+from realtime.history import lines_of, prompt_of
+from realtime.items import AnyItem, Item
+from realtime.prompt import Message
 
 MAX_ITEMS = 2_000
 """The oldest items beyond this are forgotten: a bound on memory, far over any prompt's reach."""
-
-LOW_WATER = 0.5
-"""The share of the budget that is left after the history was shortened."""
-
-
-@dataclass(frozen=True)
-class Message:
-    """One line of a prompt."""
-
-    role: Role
-    text: str
 
 
 @dataclass
@@ -80,6 +72,10 @@ class Conversation:
         """The same items now; what is added to the copy is not added here."""
         return Conversation(self.id, dict(self._items))
 
+    def of(self, items: Iterable[AnyItem]) -> Conversation:
+        """A conversation of these items alone."""
+        return Conversation(self.id, {i.id: i for i in items})
+
     def get(self, item_id: str) -> AnyItem:
         """The item with this id.
 
@@ -110,11 +106,11 @@ class Conversation:
     def cut(self, item_id: str, heard_ms: int) -> None:
         """Shorten an assistant's item to what was heard of it.
 
-        More than was made is clamped, and an item that is not spoken is left alone: clients report
-        what they played, and a report that is off must not end a session.
+        More than was made is clamped, and an item that was not spoken here is left alone: clients
+        report what they played, and a report that is off must not end a session.
         """
         item = self._items.get(item_id)
-        if isinstance(item, Item) and item.content == "output_audio":
+        if isinstance(item, Item) and item.pieces and item.content == "output_audio":
             item.cut(min(ms_to_samples(heard_ms, item.rate_hz), item.audio_samples))
 
     @property
@@ -124,40 +120,15 @@ class Conversation:
         return next((language for language in said if language), None)
 
     def prompt(self, instructions: str, *, budget_tokens: int) -> list[Message]:
-        """Instructions, then the newest items that have text and fit in `budget_tokens`.
-
-        Whole items leave, oldest first, and once the budget is passed the history shrinks to
-        `LOW_WATER` of it in one go. Dropping one item a turn would move the prompt's beginning
-        every time, and the language model would have to read all of it again instead of only what
-        is new.
-        """
-        head = [Message("system", instructions)] if instructions else []
-        items = [(i.id, Message(*line)) for i in self._items.values() if (line := i.line())]
-        first = next((n for n, (id_, _) in enumerate(items) if id_ == self._prompt_from), 0)
-        lines = [message for _, message in items]
-        if tokens_of(head + lines[first:]) > budget_tokens:
-            room = budget_tokens * LOW_WATER - tokens_of(head)
-            first = len(lines) - 1
-            while first > 0 and tokens_of(lines[first - 1 :]) <= room:
-                first -= 1
-            self._prompt_from = items[first][0] if items else None
-        return head + lines[first:]
+        """Instructions, then the newest items that have text and fit in `budget_tokens`."""
+        messages, self._prompt_from = prompt_of(
+            lines_of(self._items.values()),
+            instructions,
+            budget_tokens=budget_tokens,
+            start=self._prompt_from,
+        )
+        return messages
 
     def _forget_oldest(self) -> None:
         while len(self._items) > MAX_ITEMS:
             del self._items[next(iter(self._items))]
-
-
-def tokens_of(messages: list[Message]) -> int:
-    """An estimate on the safe side: a token for 3.5 characters and six for each message's frame."""
-    return sum(int(len(m.text) / 3.5) + 6 for m in messages)
-
-
-def newer_half(messages: list[Message]) -> list[Message]:
-    """The instructions and the newer half of the rest, at least its last message.
-
-    For a context that turned out too small: token counts are estimates.
-    """
-    head = [m for m in messages[:1] if m.role == "system"]
-    rest = messages[len(head) :]
-    return head + rest[min(len(rest) - 1, (len(rest) + 1) // 2) :]

@@ -71,6 +71,14 @@ class VoiceRefused(BanterError):
         self.code = code
 
 
+class SoundRefused(BanterError):
+    """A sound file that cannot be used. `code` says why: `unsupported_audio` or `too_long`."""
+
+    def __init__(self, message: str, *, code: str = "unsupported_audio"):
+        super().__init__(message)
+        self.code = code
+
+
 class Saturated(StageError):
     """A queue is at its bound and takes nothing more; `stage` is set by the queue that says so."""
 

@@ -25,6 +25,12 @@ class SessionUpdate(ClientEvent, tag="session.update", kw_only=True):
     session: dict[str, Any]
 
 
+class TranscriptionSessionUpdate(ClientEvent, tag="transcription_session.update", kw_only=True):
+    """Beta's name for an update that makes the session one for transcription."""
+
+    session: dict[str, Any]
+
+
 class AudioAppend(ClientEvent, tag="input_audio_buffer.append", kw_only=True):
     audio: str
 
@@ -41,17 +47,20 @@ class ItemContent(Struct):
     type: str
     text: str | None = None
     transcript: str | None = None
+    audio: Any = None
 
 
 class ItemBody(Struct):
-    type: str
+    """As clients write it; `client_items.py` says what is made of it."""
+
+    type: str = "message"
     id: str | None = None
     role: str | None = None
     name: str | None = None
     call_id: str | None = None
-    arguments: str | None = None
-    output: str | None = None
-    content: list[ItemContent] = msgspec.field(default_factory=list)
+    arguments: Any = None
+    output: Any = None
+    content: list[ItemContent] | str | None = None
 
 
 class ItemCreate(ClientEvent, tag="conversation.item.create", kw_only=True):
@@ -70,7 +79,7 @@ class ItemDelete(ClientEvent, tag="conversation.item.delete", kw_only=True):
 class ItemTruncate(ClientEvent, tag="conversation.item.truncate", kw_only=True):
     item_id: str
     content_index: int = 0
-    audio_end_ms: int = 0
+    audio_end_ms: float = 0
 
 
 class ResponseBody(Struct):
@@ -84,6 +93,14 @@ class ResponseBody(Struct):
     input: list[ItemBody] | None = None
     audio: dict[str, Any] | None = None
     """Of it only `output` can be a response's own."""
+    tools: list[Any] | None = None
+    tool_choice: Any = None
+    parallel_tool_calls: bool | None = None
+    modalities: list[str] | None = None
+    """This and the next three are beta's names."""
+    voice: Any = None
+    output_audio_format: str | None = None
+    max_response_output_tokens: int | str | None = None
 
 
 class ResponseCreate(ClientEvent, tag="response.create", kw_only=True):
@@ -102,6 +119,7 @@ CLIENT_EVENTS: dict[str, type[ClientEvent]] = {
     str(cls.__struct_config__.tag): cls
     for cls in (
         SessionUpdate,
+        TranscriptionSessionUpdate,
         AudioAppend,
         AudioCommit,
         AudioClear,
@@ -114,7 +132,7 @@ CLIENT_EVENTS: dict[str, type[ClientEvent]] = {
         OutputAudioClear,
     )
 }
-MAX_TEXT_CHARS = 256 * 1024
+MAX_TEXT_BYTES = 256 * 1024
 """Bounds what a client can have stored and sent back; no frame of ours may pass 1 MiB."""
 
 _DECODERS = {name: msgspec.json.Decoder(cls) for name, cls in CLIENT_EVENTS.items()}
@@ -137,10 +155,9 @@ def decode(message: str) -> ClientEvent:
             `event_id` attribute carries the client's id of the message, where one could be read.
     """
     client_id: str | None = None
-    if len(message) > MAX_TEXT_CHARS and "input_audio_buffer.append" not in message[:300]:
+    if _too_long(message) and "input_audio_buffer.append" not in message[:300]:
         raise ProtocolError(
-            f"the message has {len(message)} characters; only audio may be longer than "
-            f"{MAX_TEXT_CHARS}",
+            f"the message is longer than {MAX_TEXT_BYTES} bytes; only audio may be",
             code="message_too_large",
         )
     try:
@@ -161,6 +178,13 @@ def decode(message: str) -> ClientEvent:
         problem = error
     problem.event_id = client_id
     raise problem
+
+
+def _too_long(message: str) -> bool:
+    """Whether a text is over the bound in UTF-8: a character has four bytes at most."""
+    if len(message) * 4 <= MAX_TEXT_BYTES:
+        return False
+    return len(message) > MAX_TEXT_BYTES or len(message.encode()) > MAX_TEXT_BYTES
 
 
 # --- from the server ----------------------------------------------------------------------------
@@ -244,6 +268,14 @@ class ItemTruncated(ServerEvent, tag="conversation.item.truncated", kw_only=True
 _HEARD = "conversation.item.input_audio_transcription"
 
 
+class TranscriptionDelta(ServerEvent, tag=f"{_HEARD}.delta", kw_only=True):
+    """The next words of a transcript. What was sent is never taken back."""
+
+    item_id: str
+    content_index: int
+    delta: str
+
+
 class TranscriptionCompleted(ServerEvent, tag=f"{_HEARD}.completed", kw_only=True):
     item_id: str
     content_index: int
@@ -318,6 +350,22 @@ class AudioDone(_OfContent, tag="response.output_audio.done"):
     pass
 
 
+class _OfCall(ServerEvent, kw_only=True):
+    response_id: str
+    item_id: str
+    output_index: int
+    call_id: str
+
+
+class CallArgumentsDelta(_OfCall, tag="response.function_call_arguments.delta", kw_only=True):
+    delta: str
+
+
+class CallArgumentsDone(_OfCall, tag="response.function_call_arguments.done", kw_only=True):
+    name: str
+    arguments: str
+
+
 class RateLimitsUpdated(ServerEvent, tag="rate_limits.updated", kw_only=True):
     rate_limits: list[dict[str, Any]]
 
@@ -336,6 +384,7 @@ SERVER_EVENTS: tuple[type[ServerEvent], ...] = (
     ItemRetrieved,
     ItemDeleted,
     ItemTruncated,
+    TranscriptionDelta,
     TranscriptionCompleted,
     TranscriptionFailed,
     ResponseCreated,
@@ -350,6 +399,8 @@ SERVER_EVENTS: tuple[type[ServerEvent], ...] = (
     TextDone,
     AudioDelta,
     AudioDone,
+    CallArgumentsDelta,
+    CallArgumentsDone,
     RateLimitsUpdated,
 )
 

@@ -11,6 +11,8 @@ import re
 import zlib
 from dataclasses import dataclass
 
+from realtime.timing import Word
+
 NO_SPEECH_PROBABILITY = 0.6
 MIN_LOG_PROBABILITY = -1.0
 SHORT_S = 2.0
@@ -41,6 +43,8 @@ class Hypothesis:
     no_speech: float
     seconds: float
     """Length of the audio, without the silence that fills the window."""
+    words: tuple[Word, ...] = ()
+    """In seconds from the begin of the window; empty where nobody asked for them."""
 
     @property
     def silent(self) -> bool:

@@ -81,10 +81,6 @@ class Item:
             "content": self._content(),
         }
 
-    def line(self) -> tuple[Role, str] | None:
-        """What the language model is told of this item."""
-        return (self.role, self.text) if self.text else None
-
     def _content(self) -> list[dict[str, Any]]:
         if self.content == "input_audio":
             return [{"type": "input_audio", "transcript": self.text}]
@@ -114,9 +110,6 @@ class FunctionCall:
             "arguments": self.arguments,
         }
 
-    def line(self) -> tuple[Role, str] | None:
-        return ("assistant", f"I call {self.name}({self.arguments}).")
-
 
 @dataclass
 class FunctionResult:
@@ -133,9 +126,6 @@ class FunctionResult:
             "call_id": self.call_id,
             "output": self.output,
         }
-
-    def line(self) -> tuple[Role, str] | None:
-        return ("system", f"The function's result: {self.output}")
 
 
 AnyItem = Item | FunctionCall | FunctionResult

@@ -1,4 +1,6 @@
-"""API keys: who may use the server. A request shows one in any of three ways. Pure.
+"""Who may use the server: keys, and where there are none, from where. Pure.
+
+A request shows a key in any of three ways:
 
 Authorization: Bearer KEY                                       OpenAI's libraries
 Sec-WebSocket-Protocol: realtime, openai-insecure-api-key.KEY   browsers, which set no headers
@@ -10,6 +12,7 @@ from __future__ import annotations
 import hmac
 import ipaddress
 from collections.abc import Iterable, Mapping
+from urllib.parse import urlsplit
 
 PROTOCOL_PREFIX = "openai-insecure-api-key."
 MIN_KEY_CHARS = 16
@@ -49,6 +52,42 @@ def accepted(keys: Iterable[str], headers: Mapping[str, str]) -> bool:
     shown = [key.encode() for key in offered(headers)]
     pairs = [hmac.compare_digest(key.encode(), other) for key in keys for other in shown]
     return any(pairs)
+
+
+def parse_origins(value: str) -> tuple[str, ...]:
+    """Web origins from a setting, separated by commas; `*` is every one.
+
+    Raises:
+        ValueError: one is not `scheme://host`, with a port where it is not the scheme's own.
+    """
+    origins = tuple(o.lower() for o in (part.strip() for part in value.split(",")) if o)
+    for origin in origins:
+        scheme, _, rest = origin.partition("://")
+        if origin not in ("*", "null") and not (scheme and rest and "/" not in rest):
+            raise ValueError(
+                "holds an origin that is not like https://voice.example.com or "
+                "http://localhost:3000, without a path"
+            )
+    return origins
+
+
+def foreign(headers: Mapping[str, str], listed: Iterable[str], *, only_here: bool) -> bool:
+    """True if a browser sent this for a page that has no business here.
+
+    Pages of this machine and those `listed` have; so has the server's own, which is told by the
+    name that it was called by. Of a server that only this machine can reach (`only_here`) that name
+    proves nothing, as any domain can be made to point at a visitor's own machine.
+    """
+    origin = headers.get("Origin", "").lower()
+    if not origin or origin in listed or "*" in listed:
+        return False
+    try:
+        parts = urlsplit(origin)
+        if is_loopback(parts.hostname or ""):
+            return False
+    except ValueError:
+        return True
+    return only_here or parts.netloc != headers.get("Host", "").lower()
 
 
 def is_loopback(host: str) -> bool:

@@ -34,6 +34,7 @@ class AudioChunk:
     samples: int
     seconds: float
     data: bytes
+    output_index: int = 0
 
 
 Outgoing = ServerEvent | AudioChunk

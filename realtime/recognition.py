@@ -66,12 +66,18 @@ def split_long(audio: Int16, longest_s: float) -> Iterator[Int16]:
     part. A part is cut when it is asked for, so that an hour is not cut in one go.
     """
     longest = int(longest_s * EAR_RATE_HZ)
-    search = min(int(_CUT_SEARCH_S * EAR_RATE_HZ), longest // 2)
     while len(audio) > longest:
-        zone = audio[longest - search : longest].astype(np.float32)
-        energy = (zone[: len(zone) // _CUT_FRAME * _CUT_FRAME].reshape(-1, _CUT_FRAME) ** 2).mean(1)
-        smooth = np.convolve(energy, np.ones(5) / 5, mode="same")
-        cut = longest - search + int(smooth.argmin()) * _CUT_FRAME + _CUT_FRAME // 2
+        cut = quiet_cut(audio, longest)
         yield audio[:cut]
         audio = audio[cut:]
     yield audio
+
+
+def quiet_cut(audio: Int16, longest: int) -> int:
+    """Where to cut audio of more than `longest` samples: the quietest place in the last 8 s before
+    that, or in the second half where that is shorter."""
+    search = min(int(_CUT_SEARCH_S * EAR_RATE_HZ), longest // 2)
+    zone = audio[longest - search : longest].astype(np.float32)
+    energy = (zone[: len(zone) // _CUT_FRAME * _CUT_FRAME].reshape(-1, _CUT_FRAME) ** 2).mean(1)
+    smooth = np.convolve(energy, np.ones(5) / 5, mode="same")
+    return longest - search + int(smooth.argmin()) * _CUT_FRAME + _CUT_FRAME // 2

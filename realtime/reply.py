@@ -2,7 +2,8 @@
 
 Three tasks and two short queues: while the model writes the third sentence, the second is being
 spoken and the first is being sent, no faster than the client can play it. Cancelling the reply
-closes the model's stream and the voice's; what was queued is dropped.
+closes the model's stream and the voice's; what was queued is dropped. Calls of functions go to the
+response as they are written.
 """
 
 from __future__ import annotations
@@ -107,6 +108,10 @@ async def _write(
             for start in range(0, len(delta.text), DELTA_CHARS):
                 for written in cutter.push(delta.text[start : start + DELTA_CHARS]):
                     await say(written)
+            if delta.call:  # what was said before it is whole, and is spoken while it is written
+                for written in cutter.flush():
+                    await say(written)
+            _pass_on(response, delta)
     for written in cutter.flush():
         # a sentence that the length limit broke off is worse than none, if something was said
         if not (cut and said):
@@ -123,7 +128,16 @@ async def _write_text(response: Response, text: AsyncIterable[Delta]) -> bool:
             cut = cut or delta.cut
             if delta.text:
                 response.say(delta.text)
+            _pass_on(response, delta)
     return cut
+
+
+def _pass_on(response: Response, delta: Delta) -> None:
+    """What of a delta is not words."""
+    if delta.call:
+        response.call(delta.call)
+    if delta.tokens:
+        response.count(delta.tokens)
 
 
 async def _speak(

@@ -12,9 +12,8 @@ from typing import Any
 
 from realtime import events
 from realtime.audio import base64_slices, byte_slices
+from realtime.client_items import new_item
 from realtime.errors import ProtocolError
-from realtime.ids import new_id
-from realtime.items import AnyItem, FunctionCall, FunctionResult, Item
 from realtime.outbox import Outbox
 from realtime.session import Session
 
@@ -28,6 +27,7 @@ class Requests:
         self._session, self._outbox = session, outbox
         self._handlers: dict[type[events.ClientEvent], Callable[[Any], Awaitable[None]]] = {
             events.SessionUpdate: self._update,
+            events.TranscriptionSessionUpdate: self._update_transcription,
             events.AudioAppend: self._append,
             events.AudioCommit: self._commit,
             events.AudioClear: self._clear,
@@ -60,6 +60,9 @@ class Requests:
     async def _update(self, event: events.SessionUpdate) -> None:
         self._session.configure(event.session)
 
+    async def _update_transcription(self, event: events.TranscriptionSessionUpdate) -> None:
+        self._session.configure({**event.session, "type": "transcription"})
+
     async def _append(self, event: events.AudioAppend) -> None:
         _bounded(len(event.audio) * 3 // 4)
         await self._session.hear(base64_slices(event.audio, self._session.slice_bytes))
@@ -85,12 +88,13 @@ class Requests:
         self._outbox.put(events.ItemDeleted(item_id=event.item_id))
 
     async def _truncate_item(self, event: events.ItemTruncate) -> None:
-        self._session.truncate(event.item_id, max(0, event.audio_end_ms))
+        heard_ms = max(0, int(event.audio_end_ms))
+        self._session.truncate(event.item_id, heard_ms)
         self._outbox.put(
             events.ItemTruncated(
                 item_id=event.item_id,
                 content_index=event.content_index,
-                audio_end_ms=event.audio_end_ms,
+                audio_end_ms=heard_ms,
             )
         )
 
@@ -111,45 +115,3 @@ def _bounded(size: int) -> None:
             code="audio_too_large",
             param="audio",
         )
-
-
-def new_item(body: events.ItemBody) -> AnyItem:
-    """A client's item as an entry of the conversation.
-
-    Raises:
-        ProtocolError: a field is missing or has no meaning here; names it.
-    """
-    id_ = body.id or new_id("item")
-    match body.type:
-        case "message":
-            return _message(id_, body)
-        case "function_call":
-            return FunctionCall(
-                id_, _given(body, "call_id"), _given(body, "name"), body.arguments or ""
-            )
-        case "function_call_output":
-            return FunctionResult(id_, _given(body, "call_id"), _given(body, "output"))
-    raise ProtocolError(
-        f"'item.type' is '{body.type}'; it must be 'message', 'function_call' or "
-        "'function_call_output'",
-        param="item.type",
-    )
-
-
-def _message(id_: str, body: events.ItemBody) -> Item:
-    text = " ".join(c.text or c.transcript or "" for c in body.content).strip()
-    match body.role:
-        case "assistant":
-            return Item(id_, "assistant", "output_text", text)
-        case "user" | "system":
-            return Item(id_, body.role, "input_text", text)
-    raise ProtocolError("'item.role' must be 'system', 'user' or 'assistant'", param="item.role")
-
-
-def _given(body: events.ItemBody, name: str) -> str:
-    value = getattr(body, name)
-    if not isinstance(value, str):
-        raise ProtocolError(
-            f"'item.{name}' is missing", code="missing_required_parameter", param=f"item.{name}"
-        )
-    return value

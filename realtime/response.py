@@ -1,54 +1,31 @@
 """One response as the client sees it: its events in the recorded order, its audio, its playback.
 
 `open` to `close` is one response: every `response.created` gets exactly one `response.done`.
-Whoever is still making it when it is closed may go on saying and sending: nothing of that leaves
-any more.
+Its message begins with its first words. Calls of functions are told as they are written, or, where
+something is said first, as soon as that is said: the message ends before they begin. Whoever is
+still making it when it is closed may go on saying and sending: nothing of that leaves any more.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from realtime import events
 from realtime.audio import VOICE_RATE_HZ, Int16, samples_to_ms
-from realtime.conversation import Conversation, tokens_of
+from realtime.calls import Calls
+from realtime.conversation import Conversation
+from realtime.engines import CallPart
 from realtime.formats import Format, Resampler
 from realtime.ids import new_id
 from realtime.items import Item, Piece
 from realtime.outbox import AudioChunk, Outbox
+from realtime.outputs import Outputs
 from realtime.playout import Playout
+from realtime.prompt import Message, tokens_of
+from realtime.usage import Tokens, Usage
 
 FinalStatus = Literal["completed", "cancelled", "failed", "incomplete"]
-
-AUDIO_TOKENS_PER_S = 20
-"""What OpenAI counts for a second of output audio; usage is told in its units."""
-
-
-@dataclass
-class Usage:
-    """Counts for `response.done`. Text tokens are estimates: not every engine counts them."""
-
-    input_text: int = 0
-    output_text: int = 0
-    audio_ms: int = 0
-
-    def wire(self) -> dict[str, Any]:
-        audio = -(-self.audio_ms * AUDIO_TOKENS_PER_S // 1000)
-        output = self.output_text + audio
-        return {
-            "total_tokens": self.input_text + output,
-            "input_tokens": self.input_text,
-            "output_tokens": output,
-            "input_token_details": {
-                "text_tokens": self.input_text,
-                "audio_tokens": 0,
-                "image_tokens": 0,
-                "cached_tokens": 0,
-                "cached_tokens_details": {"text_tokens": 0, "audio_tokens": 0, "image_tokens": 0},
-            },
-            "output_token_details": {"text_tokens": self.output_text, "audio_tokens": audio},
-        }
 
 
 class Response:
@@ -93,34 +70,58 @@ class Response:
             status="in_progress",
             rate_hz=wire.rate_hz,
         )
-        self._opened = False
+        """The message; told to the client from its first words on."""
+        self._outputs = Outputs(self.id, outbox, conversation if in_history else None)
+        self._calls = Calls(self.id, outbox, self._outputs)
+        self._held: list[CallPart] = []
+        self._index: int | None = None
 
     def open(self) -> None:
-        """Tell the client that the response exists; its item comes with `begin`."""
+        """Tell the client that the response exists."""
         event = events.ResponseCreated(response=self._wire("in_progress"))
         if self._binary:
             event.response_number = self.number
         self._outbox.put(event)
 
-    def begin(self) -> None:
-        """Add the assistant's item and its one content part."""
-        self._opened = True
-        put = self._outbox.put
-        put(events.OutputItemAdded(response_id=self.id, output_index=0, item=self.item.wire()))
-        if self.in_history:
-            before = self._conversation.add(self.item)
-            put(events.ItemAdded(previous_item_id=before, item=self.item.wire()))
-        put(events.ContentPartAdded(**self._place(), part=self._part("")))
-
     def say(self, text: str) -> Piece:
         """The next words. Their concatenation is the item's transcript."""
         if self.done:
             return Piece(text)
+        if self._index is None:
+            self._calls.finish()
+            self._index = self._outputs.open(self.item)
+            self._outbox.put(events.ContentPartAdded(**self._place(), part=self._part("")))
         piece = self.item.say(text)
-        self.usage.output_text += len(text) // 4 + 1
+        self.usage.written_chars += len(text)
         delta = events.TranscriptDelta if self._spoken else events.TextDelta
         self._outbox.put(delta(**self._place(), delta=text))
         return piece
+
+    def call(self, part: CallPart) -> None:
+        """The next characters of a call; they wait while the message is still being said."""
+        if self.done:
+            return
+        if self._index is None:
+            self._calls.push(part)
+        else:
+            self._held.append(part)
+
+    def count(self, tokens: Tokens) -> None:
+        """What the language model's endpoint counted."""
+        self.usage.counted = tokens
+
+    def count_prompt(self, prompt: Sequence[Message]) -> None:
+        self.usage.prompt_estimate = tokens_of(prompt)
+
+    @property
+    def calling(self) -> bool:
+        """A call was begun and may not be whole yet."""
+        return bool(self._held) or self._calls.is_open
+
+    @property
+    def begun(self) -> bool:
+        """The client knows of something in it."""
+        return len(self._outputs) > 0
 
     def render(self, audio: Int16) -> Int16:
         """A voice's audio at the rate of the wire, as one stream over the whole response."""
@@ -143,6 +144,7 @@ class Response:
             offset=item.audio_samples,
             samples=len(audio),
             seconds=len(audio) / rate,
+            output_index=self._index or 0,
             data=self._format.encode(audio),
         )
         item.audio_samples += len(audio)
@@ -153,14 +155,14 @@ class Response:
     @property
     def unheard(self) -> bool:
         """Nothing of it reached anybody; to be asked after `hush`."""
-        return not self.item.text
+        return not self.item.text and len(self._outputs) == (self._index is not None)
 
     def hush(self, now_s: float | None) -> None:
         """The client stops playing: the item keeps what can have been heard by now.
 
         Without a time all that was sent counts as heard: that client does not play in real time.
         """
-        if self._opened and self._spoken:
+        if self._index is not None and self._spoken:
             self.item.audio_samples -= self._outbox.drop_audio(self.id)
             sent = self.item.audio_samples
             self.item.cut(sent if now_s is None else min(sent, self.playout.stop(now_s)))
@@ -170,15 +172,18 @@ class Response:
         if self.done:
             return
         self.done = True
-        if status == "failed" and self._spoken:
-            self.item.cut(self.item.audio_samples)
-        self.item.status = "completed" if status == "completed" else "incomplete"
-        if self._opened:
-            self._close_item()
+        if self._index is not None:
+            if status == "failed" and self._spoken:
+                self.item.cut(self.item.audio_samples)
+            whole = status == "completed" or (status == "incomplete" and self._held)
+            self.item.status = "completed" if whole else "incomplete"
+            self._close_message()
+        self._close_calls(status)
+        self.usage.written_chars += self._calls.chars
         self._outbox.put(events.ResponseDone(response=self._wire(status, details)))
         self._outbox.put(events.RateLimitsUpdated(rate_limits=[]))
 
-    def _close_item(self) -> None:
+    def _close_message(self) -> None:
         put, place, text = self._outbox.put, self._place(), self.item.text or ""
         self.item.text = text
         if self._spoken:
@@ -187,19 +192,23 @@ class Response:
         else:
             put(events.TextDone(**place, text=text))
         put(events.ContentPartDone(**place, part=self._part(text)))
-        if self.in_history:
-            before = self._conversation.before(self.item.id)
-            put(events.ItemDone(previous_item_id=before, item=self.item.wire()))
-        put(events.OutputItemDone(response_id=self.id, output_index=0, item=self.item.wire()))
+        self._outputs.close(self.item)
 
-    def count_prompt(self, prompt: list[Any]) -> None:
-        self.usage.input_text = tokens_of(prompt)
+    def _close_calls(self, status: FinalStatus) -> None:
+        """Calls that waited for the message are told now, unless they are not wanted any more."""
+        if status in ("completed", "incomplete"):
+            for part in self._held:
+                self._calls.push(part)
+        if status == "completed":
+            self._calls.finish()
+        else:
+            self._calls.abandon()
 
     def _place(self) -> dict[str, Any]:
         return {
             "response_id": self.id,
             "item_id": self.item.id,
-            "output_index": 0,
+            "output_index": self._index or 0,
             "content_index": 0,
         }
 
@@ -215,7 +224,7 @@ class Response:
             "id": self.id,
             "status": status,
             "status_details": {"type": status, **details} if details else None,
-            "output": [self.item.wire()] if over and self._opened else [],
+            "output": self._outputs.wire() if over else [],
             "conversation_id": self._conversation.id if self.in_history else None,
             "output_modalities": ["audio"] if self._spoken else ["text"],
             "max_output_tokens": self._max_output_tokens,

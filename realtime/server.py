@@ -21,9 +21,17 @@ from aiohttp import WSCloseCode, web
 
 from realtime.admission import Admission, Refusal
 from realtime.capacity import MOST, Capacity
-from realtime.guard import guard
+from realtime.client_secrets import SecretRoutes
+from realtime.cors import Cors
+from realtime.dialect import Beta, speaks_beta
+from realtime.ephemeral import EphemeralKeys
+from realtime.errors import ProtocolError
+from realtime.guard import granted, guard
 from realtime.metrics import Metrics
+from realtime.model_names import purpose_of
+from realtime.openai_error import error_body
 from realtime.outbox import Outbox
+from realtime.rest.endpoints import add_rest
 from realtime.runtime import Runtime
 from realtime.session import Session
 from realtime.session_config import SessionConfig
@@ -58,6 +66,7 @@ CALLERS = web.AppKey("callers", Callers)
 CONFIG = web.AppKey("config", SessionConfig)
 MANNERS = web.AppKey("manners", Manners)
 CAPACITY = web.AppKey("capacity", Capacity)
+EPHEMERAL = web.AppKey("ephemeral", EphemeralKeys)
 ADMISSION = web.AppKey("admission", Admission)
 WATCHDOG = web.AppKey("watchdog", Watchdog)
 STEPS = web.AppKey("steps", Steps)
@@ -79,12 +88,18 @@ def make_app(
     capacity: Capacity | None = None,
     *,
     keys: Iterable[str] = (),
+    origins: Iterable[str] = (),
+    only_here: bool = False,
     steps: Steps | None = None,
 ) -> web.Application:
     """The application around engines that are loaded and started; without a capacity it takes as
-    many sessions as any machine would, without keys it asks for none."""
-    keys = tuple(keys)
-    app = web.Application(middlewares=[guard(keys)])
+    many sessions as any machine would, without keys it asks for none. `origins` are the web pages
+    that may call it, `only_here` says that no other machine can reach it."""
+    keys, origins = tuple(keys), tuple(origins)
+    ephemeral = EphemeralKeys()
+    check = guard(keys, ephemeral, origins=origins, only_here=only_here)
+    app = web.Application(middlewares=[check])
+    app[EPHEMERAL] = ephemeral
     app[STEPS] = steps or Steps()
     app[RUNTIME], app[METRICS], app[CONFIG] = runtime, metrics, config
     app[MANNERS], app[WATCHDOG] = manners, Watchdog(metrics)
@@ -99,8 +114,12 @@ def make_app(
     app.router.add_get("/realtime", realtime)
     store = getattr(runtime.engines.voice, "store", None)
     app.router.add_routes(VoiceRoutes(store, keyed=bool(keys)).routes())
+    add_rest(app, runtime, metrics)
+    voices = runtime.engines.voice.names
+    app.router.add_routes(SecretRoutes(ephemeral, config, voices).routes())
     app.router.add_static("/static", static_folder())
     app.on_response_prepare.append(_page_headers)
+    Cors(origins).apply(app)
     app.on_shutdown.append(drain)
     app.cleanup_ctx.append(_watch_loop)
     return app
@@ -158,6 +177,14 @@ async def status(request: web.Request) -> web.Response:
 async def realtime(request: web.Request) -> web.StreamResponse:
     """Open a session, or refuse it with 503 before the upgrade: its place is taken before anything
     is awaited."""
+    if "call_id" in request.query:
+        body = error_body("there are no calls here to join", code="call_not_found", param="call_id")
+        return web.json_response(body, status=404)
+    try:
+        config = _asked_for(request)
+    except ProtocolError as error:
+        body = error_body(str(error), code=error.code, param=error.param)
+        return web.json_response(body, status=400)
     admission = request.app[ADMISSION]
     place = admission.enter(time.monotonic())
     if isinstance(place, Refusal):
@@ -165,13 +192,32 @@ async def realtime(request: web.Request) -> web.StreamResponse:
         log.info("%s is refused: %s", request.remote, place.message)
         return _unavailable(place, place.wire())
     try:
-        return await _converse(request)
+        return await _converse(request, config)
     finally:
         admission.leave(place, time.monotonic())
 
 
-async def _converse(request: web.Request) -> web.WebSocketResponse:
-    """One session. `?audio=binary` asks for raw audio frames, `?model=` may be anything."""
+def _asked_for(request: web.Request) -> SessionConfig:
+    """What a session begins with: the server's settings, or those of the key that opens it, and
+    what its address says. `?model=` may be anything, `?intent=transcription` only listens.
+
+    Raises:
+        ProtocolError: the model's name is too long.
+    """
+    grant = granted(request, request.app[EPHEMERAL])
+    config = grant.config if grant else request.app[CONFIG]
+    model = request.query.get("model", "")
+    if request.query.get("intent") == "transcription":
+        config = config.updated({"type": "transcription"})
+    if model and config.type == "realtime":
+        config = config.updated({"model": model}, root="")
+    elif model and purpose_of(model) != "realtime" and not grant:
+        config = config.updated({"audio": {"input": {"transcription": {"model": model}}}}, root="")
+    return config
+
+
+async def _converse(request: web.Request, config: SessionConfig) -> web.WebSocketResponse:
+    """One session. `?audio=binary` asks for raw audio frames."""
     app = request.app
     binary = request.query.get("audio") == "binary"
     socket = web.WebSocketResponse(
@@ -185,17 +231,17 @@ async def _converse(request: web.Request) -> web.WebSocketResponse:
     session = Session(
         app[RUNTIME].engines,
         outbox,
-        config=app[CONFIG],
-        model=request.query.get("model", "banter"),
+        config=config,
         metrics=app[METRICS],
         manners=app[MANNERS],
         binary=binary,
     )
+    beta = Beta(session.conversation.id) if speaks_beta(request.headers) else None
     callers.sockets.add(socket)
     callers.served += 1
     log.info("session %s opened by %s", session.id, request.remote)
     try:
-        await serve(socket, session, outbox, binary=binary)
+        await serve(socket, session, outbox, binary=binary, beta=beta)
     finally:
         callers.sockets.discard(socket)
         if farewell := callers.closing.pop(socket, None):

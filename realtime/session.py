@@ -23,7 +23,7 @@ from realtime import events
 from realtime.audio import SLICE_MS, Int16
 from realtime.conversation import Conversation
 from realtime.ear import Ear
-from realtime.engines import Engines, Utterance
+from realtime.engines import Engines, Transcript, Utterance
 from realtime.errors import ProtocolError, StageError
 from realtime.ids import new_id
 from realtime.items import Item
@@ -54,7 +54,6 @@ class Session:
         outbox: Outbox,
         *,
         config: SessionConfig,
-        model: str,
         metrics: Metrics,
         manners: Manners,
         binary: bool = False,
@@ -62,7 +61,6 @@ class Session:
         self.id = new_id("sess")
         self.config = config
         self._engines, self._outbox, self._metrics = engines, outbox, metrics
-        self._model = model
         self._expires_at = int(time.time()) + SESSION_HOURS * 3600
         self.conversation = Conversation(new_id("conv"))
         self._manners = manners
@@ -93,7 +91,7 @@ class Session:
     async def __aenter__(self) -> Session:
         await self._tasks.__aenter__()
         self._outbox.put(events.SessionCreated(session=self._wire()))
-        if self._manners.greeting:
+        if self._manners.greeting and self._converses:
             self._respond(events.ResponseBody(), saying=self._manners.greeting)
         return self
 
@@ -106,6 +104,11 @@ class Session:
             await self._tasks.__aexit__(*exc)
         except BaseExceptionGroup as group:
             raise group.exceptions[0] from group
+
+    @property
+    def _converses(self) -> bool:
+        """False in a session for transcription: it hears, and never says anything."""
+        return self.config.type == "realtime"
 
     @property
     def quiet_after_s(self) -> float | None:
@@ -185,7 +188,7 @@ class Session:
         self._item_id, self._turn_start = new_id("item"), event.start
         start_ms = self._ear.client_ms(event.start)
         self._outbox.put(events.SpeechStarted(audio_start_ms=start_ms, item_id=self._item_id))
-        if event.continues:
+        if event.continues or not self._converses:
             return
         detection = self.config.audio.input.turn_detection
         if detection and detection.interrupt_response:
@@ -197,7 +200,7 @@ class Session:
         end_ms = self._ear.client_ms(event.end)
         self._outbox.put(events.SpeechStopped(audio_end_ms=end_ms, item_id=self._item_id))
         detection = self.config.audio.input.turn_detection
-        answer = detection is not None and detection.create_response
+        answer = detection is not None and detection.create_response and self._converses
         self._commit(self._ear.turn_audio(event, self._turn_start), answer=answer)
         self._metrics.count("turns")
 
@@ -235,19 +238,27 @@ class Session:
         item.text = heard.text
         item.language = heard.language if heard.text else None
         if settings:
-            self._outbox.put(
-                events.TranscriptionCompleted(
-                    item_id=item.id,
-                    content_index=0,
-                    transcript=heard.text,
-                    usage={"type": "duration", "seconds": round(heard.seconds, 3)},
-                )
-            )
+            self._tell_words(item, heard)
         if not heard.text:
             self._metrics.count("turns.empty")
-        elif answer:
+        elif answer and self._converses:
             self._unanswered = True
         self._answer()
+
+    def _tell_words(self, item: Item, heard: Transcript) -> None:
+        """The deltas of a transcript say together what `completed` says."""
+        if heard.text:
+            self._outbox.put(
+                events.TranscriptionDelta(item_id=item.id, content_index=0, delta=heard.text)
+            )
+        self._outbox.put(
+            events.TranscriptionCompleted(
+                item_id=item.id,
+                content_index=0,
+                transcript=heard.text,
+                usage={"type": "duration", "seconds": round(heard.seconds, 3)},
+            )
+        )
 
     def _transcription_failed(self, item: Item, error: StageError) -> None:
         self._metrics.count("turns.transcription_failed")
@@ -336,6 +347,9 @@ class Session:
         if voice != self.config.audio.output.voice:
             check_voice(voice, self._engines.voice.names(), root="session")
         self.config = config
+        if not self._converses:
+            self._unanswered = False
+            self._speaker.interrupt("client_cancelled")
         self._ear.configure(self.config.audio.input.turn_detection, self.config.input_format)
         if self._speaking and not self._ear.turns.in_turn:
             self._end_speech()
@@ -351,8 +365,9 @@ class Session:
         """
         if self._ear.buffered_ms < MIN_COMMIT_MS:
             raise ProtocolError(
-                f"the input audio buffer holds {self._ear.buffered_ms} ms; "
-                f"a commit needs at least {MIN_COMMIT_MS} ms",
+                "Error committing input audio buffer: buffer too small. Expected at least "
+                f"{MIN_COMMIT_MS}ms of audio, but buffer only has {self._ear.buffered_ms:.2f}ms "
+                "of audio.",
                 code="input_audio_buffer_commit_empty",
             )
         if self._speaking:
@@ -377,8 +392,15 @@ class Session:
         """Start a response now; it waits for the words of what was committed before.
 
         Raises:
-            ProtocolError: one is running already.
+            ProtocolError: one is running already, or the session is for transcription.
         """
+        if not self._converses:
+            raise ProtocolError(
+                "a session of type 'transcription' makes no responses; open one without "
+                "`intent=transcription`, or send session.update with type 'realtime'",
+                code="response_not_supported",
+                param="type",
+            )
         if active := self._speaker.active:
             raise ProtocolError(
                 f"Conversation already has an active response in progress: {active.id}",
@@ -409,4 +431,4 @@ class Session:
         return self._tasks.create_task(work)
 
     def _wire(self) -> dict[str, Any]:
-        return self.config.wire(session_id=self.id, model=self._model, expires_at=self._expires_at)
+        return self.config.wire(session_id=self.id, expires_at=self._expires_at)

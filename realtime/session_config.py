@@ -1,8 +1,9 @@
 """The session object: what a client may set, what it is told back, and how an update merges.
 
-Names and defaults are the Realtime protocol's. An update replaces only the keys it carries; null
-clears the keys that may be null and means "unset" for the others; unknown keys are ignored. What is
-echoed is always the whole effective session.
+Names and defaults are the Realtime protocol's. A session of type "transcription" is one that only
+listens; it has the same settings and tells only those that mean something in it. An update replaces
+only the keys it carries; null clears the keys that may be null and means "unset" for the others;
+unknown keys are ignored. What is echoed is always the whole effective session.
 """
 
 from __future__ import annotations
@@ -12,8 +13,11 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct
 
+from realtime.dialect import nested
 from realtime.errors import ProtocolError
 from realtime.formats import Format
+from realtime.model_names import REALTIME_MODEL, TRANSCRIPTION_MODEL
+from realtime.tools import check_tools
 from realtime.turns import TurnSettings
 
 Threshold = Annotated[float, Meta(ge=0.0, le=1.0)]
@@ -27,6 +31,10 @@ Exaggeration = Annotated[float, Meta(ge=0.25, le=2.0)]
 """The range of Chatterbox's own demo; 0.5 is neutral, and what is extreme can be unstable."""
 Temperature = Annotated[float, Meta(ge=0.05, le=2.0)]
 """Of the voice; at 2 its speech tokens are all but drawn at random."""
+MAX_SESSION_BYTES = 512 * 1024
+"""Of the whole session as JSON: it is sent back, and no frame of ours may pass 1 MiB."""
+
+ModelName = Annotated[str, Meta(max_length=256)]
 ReplyTokens = Annotated[int, Meta(ge=1, le=4_096)] | Literal["inf"]
 
 EAGERNESS_SILENCE_MS = {"low": 900, "medium": 600, "high": 400, "auto": 600}
@@ -80,7 +88,7 @@ AudioFormat = Pcm | Pcmu | Pcma
 
 
 class Transcription(Struct):
-    model: str = "whisper-1"
+    model: ModelName = TRANSCRIPTION_MODEL
     language: str | None = msgspec.field(default=None)
     prompt: Prompt | None = msgspec.field(default=None)
 
@@ -112,12 +120,16 @@ class Audio(Struct):
 class SessionConfig(Struct):
     """What one session is set to. Nothing in it knows an engine."""
 
+    type: Literal["realtime", "transcription"] = "realtime"
+    model: ModelName = REALTIME_MODEL
+    """The name that was asked for."""
     instructions: str = ""
     output_modalities: list[Literal["text", "audio"]] = msgspec.field(
         default_factory=lambda: ["audio"]
     )
     tools: list[dict[str, Any]] = msgspec.field(default_factory=list)
     tool_choice: str | dict[str, Any] = "auto"
+    parallel_tool_calls: bool | None = None
     max_output_tokens: ReplyTokens = "inf"
     tracing: Any = None
     truncation: Any = "auto"
@@ -142,26 +154,44 @@ class SessionConfig(Struct):
         """This configuration with a client's `session` object merged in.
 
         Raises:
-            ProtocolError: a value is of the wrong type or out of range; names the field.
+            ProtocolError: a value is of the wrong type or out of range, or the whole has become too
+                large; names the field.
         """
-        merged = _merge(msgspec.to_builtins(self), _normalised(patch), ())
+        patch = _normalised(nested(patch, root=root))
+        merged = _merge(msgspec.to_builtins(self), patch, ())
+        if merged["type"] == "transcription" != self.type:
+            _transcribe(merged, patch)
         try:
-            return msgspec.convert(merged, SessionConfig)
+            config = msgspec.convert(merged, SessionConfig)
         except msgspec.ValidationError as error:
             raise field_error(error, root) from None
+        check_tools(config.tools, patch.get("tool_choice"), root=root)
+        return config
 
-    def wire(self, *, session_id: str, model: str, expires_at: int) -> dict[str, Any]:
+    def wire(self, *, session_id: str, expires_at: int) -> dict[str, Any]:
         """The full effective session as `session.created` and `session.updated` carry it."""
         body = msgspec.to_builtins(self)
         given, made = body["audio"]["input"], body["audio"]["output"]
         if given["transcription"]:
             given["transcription"] = _said(given["transcription"])
         body["audio"]["output"] = _said(made)
+        if self.parallel_tool_calls is None:
+            del body["parallel_tool_calls"]
+        if self.type == "transcription":
+            detection = given["turn_detection"] or {}
+            heard = {key: value for key, value in detection.items() if key not in _OF_RESPONSES}
+            return {
+                "type": "transcription",
+                "object": "realtime.transcription_session",
+                "id": session_id,
+                "expires_at": expires_at,
+                "include": self.include,
+                "audio": {"input": {**given, "turn_detection": heard or None}},
+            }
         return {
             "type": "realtime",
             "object": "realtime.session",
             "id": session_id,
-            "model": model,
             "expires_at": expires_at,
             **body,
             "output_modalities": ["audio"] if self.spoken else ["text"],
@@ -170,16 +200,22 @@ class SessionConfig(Struct):
 
 _NULLABLE = {
     ("audio", "input", "transcription"),
+    ("audio", "input", "transcription", "language"),
+    ("audio", "input", "transcription", "prompt"),
     ("audio", "input", "noise_reduction"),
     ("audio", "input", "turn_detection"),
     ("audio", "input", "turn_detection", "idle_timeout_ms"),
     ("audio", "output", "exaggeration"),
     ("audio", "output", "temperature"),
+    ("parallel_tool_calls",),
     ("tracing",),
     ("prompt",),
     ("include",),
 }
 _WHOLE = {("tools",), ("tool_choice",), ("tracing",), ("truncation",), ("prompt",)}
+
+_OF_RESPONSES = {"idle_timeout_ms", "create_response", "interrupt_response"}
+"""Of turn detection, what a session without responses does not have."""
 
 
 def _said(settings: dict[str, Any]) -> dict[str, Any]:
@@ -224,12 +260,24 @@ def _changes_type(current: dict[str, Any], patch: dict[str, Any], path: tuple[st
     return changes
 
 
+def _transcribe(merged: Any, patch: dict[str, Any]) -> None:
+    """A session that becomes one for transcription transcribes, unless it is told not to."""
+    audio = patch.get("audio")
+    given = audio.get("input") if isinstance(audio, dict) else None
+    if isinstance(given, dict) and "transcription" in given:
+        return
+    if isinstance(merged["audio"], dict) and isinstance(merged["audio"].get("input"), dict):
+        merged["audio"]["input"]["transcription"] = msgspec.to_builtins(Transcription())
+
+
 def _normalised(patch: dict[str, Any]) -> dict[str, Any]:
-    """Forms that clients send and mean the same: `voice: {id}`."""
-    output = (
-        (patch.get("audio") or {}).get("output") if isinstance(patch.get("audio"), dict) else None
-    )
-    if isinstance(output, dict) and isinstance(output.get("voice"), dict):
-        output = {**output, "voice": output["voice"].get("id", "default")}
-        return {**patch, "audio": {**patch["audio"], "output": output}}
-    return patch
+    """Forms that clients send and mean the same: `voice: {id}`, `noise_reduction: {}` for none."""
+    audio = patch.get("audio")
+    if not isinstance(audio, dict):
+        return patch
+    given, made = audio.get("input"), audio.get("output")
+    if isinstance(made, dict) and isinstance(made.get("voice"), dict):
+        audio = {**audio, "output": {**made, "voice": made["voice"].get("id", "default")}}
+    if isinstance(given, dict) and given.get("noise_reduction") == {}:
+        audio = {**audio, "input": {**given, "noise_reduction": None}}
+    return {**patch, "audio": audio}

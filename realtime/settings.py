@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from realtime.errors import SettingsError
-from realtime.keys import parse_keys
+from realtime.keys import parse_keys, parse_origins
 from realtime.recognition import Windows
 
 INSTRUCTIONS = (
@@ -180,6 +180,20 @@ OPTIONS = (
     ),
     Option("tls-key", "", _file, "its private key in PEM form; empty if it is in the same file"),
     Option(
+        "tls-self-signed",
+        "off",
+        _switch,
+        "on makes a certificate for this machine, keeps it on the volume and says where: for "
+        "programs that speak only https and wss and can be told to trust it",
+    ),
+    Option(
+        "cors-origins",
+        "",
+        parse_origins,
+        "web pages of other origins that may call this server from a browser, as "
+        "https://voice.example.com, separated by commas; * for every page. Empty allows none",
+    ),
+    Option(
         "insecure",
         "off",
         _switch,
@@ -305,6 +319,8 @@ class Settings:
     api_keys: tuple[str, ...]
     tls_cert: Path | None
     tls_key: Path | None
+    tls_self_signed: bool
+    cors_origins: tuple[str, ...]
     insecure: bool
     volume: Path | None
     profile: str
@@ -358,6 +374,11 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> S
         raise SettingsError(
             f"--llm-url (BANTER_LLM_URL): '{settings.llm_url}' is not an http or https address; "
             "--replier openai needs one, such as http://localhost:11434/v1"
+        )
+    if settings.tls_self_signed and (settings.tls_cert or settings.tls_key):
+        raise SettingsError(
+            "--tls-self-signed (BANTER_TLS_SELF_SIGNED): there is a --tls-cert or --tls-key "
+            "already; leave one of the two out"
         )
     if settings.voice_folder and settings.voice == "embedded":
         raise SettingsError(

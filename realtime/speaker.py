@@ -12,17 +12,21 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
+from typing import Any
 
 from realtime import events
-from realtime.conversation import Conversation, Message
+from realtime.client_items import chosen_items
+from realtime.conversation import Conversation
 from realtime.engines import Delta, Engines, Line
 from realtime.errors import ReplyError, StageError
 from realtime.metrics import Metrics
 from realtime.outbox import Outbox, OutboxFull
 from realtime.playout import Pacing
+from realtime.prompt import Message
 from realtime.reply import Speech, make_reply
 from realtime.response import Response
 from realtime.session_config import SessionConfig
+from realtime.tools import Toolbox, toolbox
 from realtime.voice_choice import OPENAI_VOICES, check_voice, chosen_voice
 
 log = logging.getLogger("banter.speaker")
@@ -109,25 +113,21 @@ class Speaker:
         Raises:
             ProtocolError: the response's own settings cannot be used.
         """
-        own = {
-            "output_modalities": body.output_modalities,
-            "max_output_tokens": body.max_output_tokens,
-            "instructions": body.instructions,
-            "audio": body.audio and {"output": body.audio.get("output")},
-        }
-        given = {key: value for key, value in own.items() if value is not None}
         voice = config.audio.output.voice
-        config = config.updated(given, root="response")
+        config = config.updated(_own_settings(body), root="response")
         if config.audio.output.voice != voice:
             names = self._engines.voice.names()
             check_voice(config.audio.output.voice, names, root="response")
+        tools = toolbox(config.tools, config.tool_choice, config.parallel_tool_calls)
         in_history = body.conversation != "none"
         talk = self._conversation if in_history else self._conversation.copy()
+        if body.input is not None:
+            talk = talk.of(chosen_items(body.input, self._conversation))
         self._responses += 1
         response = Response(
             self._responses,
             outbox=self._outbox,
-            conversation=talk,
+            conversation=self._conversation,
             answers=answers,
             in_history=in_history,
             spoken=config.spoken,
@@ -139,7 +139,7 @@ class Speaker:
         )
         self.active = self._playing = response
         response.open()
-        self._replying = self._tasks.create_task(self._reply(response, config, talk, saying))
+        self._replying = self._tasks.create_task(self._reply(response, config, talk, saying, tools))
 
     def played(self, item_id: str) -> None:
         """The client said how far it played this item: that is better than the model of it."""
@@ -167,16 +167,20 @@ class Speaker:
         return active
 
     async def _reply(
-        self, response: Response, config: SessionConfig, talk: Conversation, saying: str
+        self,
+        response: Response,
+        config: SessionConfig,
+        talk: Conversation,
+        saying: str,
+        tools: Toolbox | None,
     ) -> None:
         """One response to its end; always closes it."""
         try:
             await self._heard_all()
             if self._preparing:
                 self._preparing.cancel()
-            response.begin()
-            cut = await self._say(response, config, talk, saying)
-            if cut and config.max_output_tokens != "inf":
+            cut = await self._say(response, config, talk, saying, tools)
+            if cut and (response.calling or config.max_output_tokens != "inf"):
                 response.close("incomplete", {"reason": "max_output_tokens"})
             else:
                 response.close("completed")
@@ -197,16 +201,21 @@ class Speaker:
             self._finished(response)
 
     async def _say(
-        self, response: Response, config: SessionConfig, talk: Conversation, saying: str
+        self,
+        response: Response,
+        config: SessionConfig,
+        talk: Conversation,
+        saying: str,
+        tools: Toolbox | None,
     ) -> bool:
         """Make the reply; where it cannot be begun, say the sentence that is kept for that."""
         pacing = self._manners.pacing if response.in_history else None
         speech = Speech(self._manner(config, talk), pacing) if config.spoken else None
-        text = _fixed(saying) if saying else self._written(response, config, talk)
+        text = _fixed(saying) if saying else self._written(response, config, talk, tools)
         try:
             return await make_reply(response, text, self._engines, speech=speech, owner=self._owner)
         except ReplyError as error:
-            if response.item.pieces or not self._manners.fallback:
+            if response.begun or not self._manners.fallback:
                 raise
             self._metrics.count("replies.fallback")
             log.warning("session %s: the fallback is said: %s", self._owner, error)
@@ -231,14 +240,38 @@ class Speaker:
         )
 
     def _written(
-        self, response: Response, config: SessionConfig, talk: Conversation
+        self,
+        response: Response,
+        config: SessionConfig,
+        talk: Conversation,
+        tools: Toolbox | None,
     ) -> AsyncGenerator[Delta, None]:
         budget = self._engines.replier.prompt_tokens
         prompt = talk.prompt(config.instructions, budget_tokens=budget)
         response.count_prompt(prompt)
         limit = config.max_output_tokens
         tokens = limit if isinstance(limit, int) else DEFAULT_REPLY_TOKENS
-        return self._engines.replier.reply(prompt, max_tokens=tokens, owner=self._owner)
+        return self._engines.replier.reply(
+            prompt, max_tokens=tokens, owner=self._owner, tools=tools
+        )
+
+
+def _own_settings(body: events.ResponseBody) -> dict[str, Any]:
+    """What a response sets for itself, as a session's update would carry it."""
+    own = {
+        "output_modalities": body.output_modalities,
+        "max_output_tokens": body.max_output_tokens,
+        "instructions": body.instructions,
+        "tools": body.tools,
+        "tool_choice": body.tool_choice,
+        "parallel_tool_calls": body.parallel_tool_calls,
+        "audio": body.audio and {"output": body.audio.get("output")},
+        "modalities": body.modalities,
+        "voice": body.voice,
+        "output_audio_format": body.output_audio_format,
+        "max_response_output_tokens": body.max_response_output_tokens,
+    }
+    return {key: value for key, value in own.items() if value is not None}
 
 
 async def _fixed(text: str) -> AsyncGenerator[Delta, None]:

@@ -16,6 +16,7 @@ from aiohttp import BodyPartReader, web
 
 from realtime.engines import DEFAULT_VOICE, KnownVoice, VoiceStore
 from realtime.errors import VoiceRefused
+from realtime.openai_error import error_body
 
 log = logging.getLogger("banter.voices")
 
@@ -155,8 +156,8 @@ def _error(status: int, message: str, code: str, param: str | None) -> web.Respo
     headers = {"x-should-retry": "false"}
     if status == 429:
         headers = {"Retry-After": str(AGAIN_S)}
-    error = {"type": kind, "code": code, "message": message, "param": param}
-    return web.json_response({"error": error}, status=status, headers=headers)
+    body = error_body(message, kind=kind, code=code, param=param)
+    return web.json_response(body, status=status, headers=headers)
 
 
 async def _read(request: web.Request) -> _Upload:

@@ -12,10 +12,13 @@ import base64
 import logging
 import struct
 from collections.abc import Awaitable
+from typing import Any
 
+import msgspec
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from realtime import events
+from realtime.dialect import Beta
 from realtime.errors import ProtocolError
 from realtime.frames import FrameCutter
 from realtime.outbox import AudioChunk, Outbox, OutboxFull, Outgoing
@@ -39,22 +42,38 @@ BINARY_HEADER = struct.Struct("<BBHII")
 """u8 version, u8 flags, u16 zero, u32 response number, u32 first sample's offset in the item."""
 
 
-def encode(item: Outgoing, *, binary: bool) -> tuple[bytes, WSMsgType]:
+Frame = tuple[bytes, WSMsgType]
+
+
+def encode(item: Outgoing, *, binary: bool) -> Frame:
     """One outgoing item as a frame's payload and type."""
     if not isinstance(item, AudioChunk):
         return events.encode(item), WSMsgType.TEXT
     if binary:
         head = BINARY_HEADER.pack(BINARY_VERSION, 0, 0, item.response_number, item.offset)
         return head + item.data, WSMsgType.BINARY
-    delta = events.AudioDelta(
-        event_id=f"event_{item.response_id[5:]}_{item.offset}",
-        response_id=item.response_id,
-        item_id=item.item_id,
-        output_index=0,
+    return events.encode(_delta(item)), WSMsgType.TEXT
+
+
+def encode_beta(item: Outgoing, beta: Beta, *, binary: bool) -> list[Frame]:
+    """The same for a connection that speaks beta, in which it may be no frame, or two."""
+    if isinstance(item, AudioChunk):
+        if binary:
+            return [encode(item, binary=True)]
+        item = _delta(item)
+    said = beta.outgoing(msgspec.to_builtins(item))
+    return [(msgspec.json.encode(event), WSMsgType.TEXT) for event in said]
+
+
+def _delta(chunk: AudioChunk) -> events.AudioDelta:
+    return events.AudioDelta(
+        event_id=f"event_{chunk.response_id[5:]}_{chunk.offset}",
+        response_id=chunk.response_id,
+        item_id=chunk.item_id,
+        output_index=chunk.output_index,
         content_index=0,
-        delta=base64.b64encode(item.data).decode(),
+        delta=base64.b64encode(chunk.data).decode(),
     )
-    return events.encode(delta), WSMsgType.TEXT
 
 
 class CutUp(asyncio.Protocol):
@@ -92,14 +111,20 @@ async def prepare(socket: web.WebSocketResponse, request: web.Request) -> None:
 
 
 async def serve(
-    socket: web.WebSocketResponse, session: Session, outbox: Outbox, *, binary: bool
+    socket: web.WebSocketResponse,
+    session: Session,
+    outbox: Outbox,
+    *,
+    binary: bool,
+    beta: Beta | None = None,
 ) -> None:
-    """Run one session over a socket that is open, until either side ends it."""
-    writer = asyncio.create_task(_write(socket, outbox, binary=binary))
+    """Run one session over a socket that is open, until either side ends it; with `beta`, in that
+    dialect."""
+    writer = asyncio.create_task(_write(socket, outbox, binary=binary, beta=beta))
     code, reason = WSCloseCode.OK, b""
     try:
         async with session:
-            await _read(socket, session, Requests(session, outbox), outbox)
+            await _read(socket, session, Requests(session, outbox), outbox, beta)
     except OutboxFull:
         log.warning("session %s: closed, the client does not read", session.id)
         code, reason = WSCloseCode.POLICY_VIOLATION, b"the client does not read its messages"
@@ -118,7 +143,11 @@ async def serve(
 
 
 async def _read(
-    socket: web.WebSocketResponse, session: Session, requests: Requests, outbox: Outbox
+    socket: web.WebSocketResponse,
+    session: Session,
+    requests: Requests,
+    outbox: Outbox,
+    beta: Beta | None,
 ) -> None:
     while True:
         try:
@@ -130,7 +159,7 @@ async def _read(
         if message.type is WSMsgType.BINARY:
             await _guard(requests.hear(message.data), None, outbox)
         elif message.type is WSMsgType.TEXT:
-            await _handle(message.data, requests, outbox)
+            await _handle(message.data, requests, outbox, beta)
         else:
             if message.type is WSMsgType.ERROR:
                 log.info("session %s: the socket failed: %s", session.id, socket.exception())
@@ -138,14 +167,27 @@ async def _read(
         await asyncio.sleep(0)  # hundreds of small messages may be here already
 
 
-async def _handle(text: str, requests: Requests, outbox: Outbox) -> None:
+async def _handle(text: str, requests: Requests, outbox: Outbox, beta: Beta | None) -> None:
     """One text message; what cannot be followed is answered with an `error` event."""
     try:
+        if beta:
+            text = _from_beta(text, beta)
         event = events.decode(text)
     except ProtocolError as problem:
         outbox.put(events.error_event(problem))
     else:
         await _guard(requests.handle(event), event.event_id, outbox)
+
+
+def _from_beta(text: str, beta: Beta) -> str:
+    """A client's message as GA has it; what is not JSON is left to be complained about."""
+    if "response.create" not in text:
+        return text
+    try:
+        event = msgspec.json.decode(text, type=dict[str, Any])
+    except msgspec.DecodeError:
+        return text
+    return msgspec.json.encode(beta.incoming(event)).decode()
 
 
 async def _guard(work: Awaitable[None], client_id: str | None, outbox: Outbox) -> None:
@@ -155,12 +197,18 @@ async def _guard(work: Awaitable[None], client_id: str | None, outbox: Outbox) -
         outbox.put(events.error_event(problem, client_id))
 
 
-async def _write(socket: web.WebSocketResponse, outbox: Outbox, *, binary: bool) -> None:
+async def _write(
+    socket: web.WebSocketResponse, outbox: Outbox, *, binary: bool, beta: Beta | None
+) -> None:
     try:
         while (item := await outbox.get()) is not None:
-            payload, kind = encode(item, binary=binary)
-            async with asyncio.timeout(STALLED_S):
-                await socket.send_frame(payload, kind)
+            if beta:
+                frames = encode_beta(item, beta, binary=binary)
+            else:
+                frames = [encode(item, binary=binary)]
+            for payload, kind in frames:
+                async with asyncio.timeout(STALLED_S):
+                    await socket.send_frame(payload, kind)
     except TimeoutError:
         log.warning("a client has read nothing for %d s and is closed", STALLED_S)
         outbox.close()

@@ -27,8 +27,9 @@ from tests.street import Street, a_street
 
 ROOT = Path(__file__).parent.parent
 
-# `make test-chatterbox` runs these in an environment that has it.
+# `make test-chatterbox` and `make test-clients` run these in environments that have what they need.
 collect_ignore = [] if find_spec("chatterbox") else ["chatterbox"]
+collect_ignore += [] if find_spec("pipecat") else ["clients"]
 
 
 @pytest.fixture(scope="session")

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from realtime.audio import EAR_RATE_HZ, Int16
-from realtime.conversation import Message
-from realtime.engines import Delta, Engines, Line, SpeechDetector, Transcript, Utterance
+from realtime.engines import Delta, Engines, Line, Reach, SpeechDetector, Transcript, Utterance
+from realtime.prompt import Message
+from realtime.tools import Toolbox
 
 
 @dataclass
@@ -22,6 +23,7 @@ class FakeTranscriber:
     asked: list[Utterance] = field(default_factory=list)
     gate: asyncio.Event | None = None
     language: str = "en"
+    reach: Reach = field(default_factory=Reach)
 
     async def transcribe(self, utterance: Utterance, *, owner: Hashable) -> Transcript:
         self.asked.append(utterance)
@@ -44,20 +46,31 @@ class FakeReplier:
     cut: bool = False
     prompt_tokens: int = 10_000
     prompts: list[list[Message]] = field(default_factory=list)
+    toolboxes: list[Toolbox | None] = field(default_factory=list)
+    deltas: Sequence[Delta] = ()
+    """What follows the words: calls, counts."""
     closed: int = 0
     stalled: asyncio.Event = field(default_factory=asyncio.Event)
     alive: bool = True
 
     async def reply(
-        self, prompt: Sequence[Message], *, max_tokens: int, owner: Hashable
+        self,
+        prompt: Sequence[Message],
+        *,
+        max_tokens: int,
+        owner: Hashable,
+        tools: Toolbox | None = None,
     ) -> AsyncGenerator[Delta, None]:
         self.prompts.append(list(prompt))
+        self.toolboxes.append(tools)
         try:
             for n, word in enumerate(self.words):
                 if self.stall_after == n:
                     self.stalled.set()
                     await asyncio.Event().wait()
                 yield Delta(word)
+            for delta in self.deltas:
+                yield delta
             if self.error:
                 raise self.error
             if self.cut:

@@ -6,9 +6,10 @@ from itertools import pairwise
 
 import pytest
 
-from realtime.conversation import Conversation, Message, tokens_of
+from realtime.conversation import Conversation
 from realtime.errors import ProtocolError
 from realtime.items import FunctionCall, FunctionResult, Item, words_within
+from realtime.prompt import Message, tokens_of
 
 
 def said(n: int, text: str, role: str = "user") -> Item:

@@ -12,7 +12,6 @@ import soxr
 from jiwer import wer
 from whisper_normalizer.english import EnglishTextNormalizer
 
-from realtime.conversation import Message
 from realtime.engines import HearingState, Line, Utterance
 from realtime.engines.embedded_voice import EmbeddedVoice
 from realtime.engines.llama_lines import progress_of
@@ -21,6 +20,7 @@ from realtime.engines.speech_detector import Windows
 from realtime.engines.turnstile import Place
 from realtime.engines.whisper import WhisperTranscriber
 from realtime.metrics import Metrics
+from realtime.prompt import Message
 from tests.client import ear_audio
 
 normal = EnglishTextNormalizer()

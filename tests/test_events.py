@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from openai.types.beta.realtime import TranscriptionSessionUpdate
 from openai.types.realtime import RealtimeClientEvent, RealtimeServerEvent
 from pydantic import TypeAdapter
 
@@ -20,10 +21,12 @@ from realtime.websocket import encode
 
 SERVER = TypeAdapter(RealtimeServerEvent)
 CLIENT = TypeAdapter(RealtimeClientEvent)
+BETA = TypeAdapter(TranscriptionSessionUpdate)
 
 ITEM = Item("item_1", "user", "input_audio").wire()
 PLACE = {"response_id": "resp_1", "item_id": "item_2", "output_index": 0, "content_index": 0}
-SESSION = SessionConfig().wire(session_id="sess_1", model="banter", expires_at=1)
+CALL = {"response_id": "resp_1", "item_id": "item_3", "output_index": 1, "call_id": "call_1"}
+SESSION = SessionConfig().wire(session_id="sess_1", expires_at=1)
 
 
 def response(status: str) -> dict:
@@ -58,6 +61,7 @@ EXAMPLES: list[events.ServerEvent] = [
     events.ItemRetrieved(item=ITEM),
     events.ItemDeleted(item_id="item_1"),
     events.ItemTruncated(item_id="item_1", content_index=0, audio_end_ms=0),
+    events.TranscriptionDelta(item_id="item_1", content_index=0, delta="a"),
     events.TranscriptionCompleted(
         item_id="item_1",
         content_index=0,
@@ -79,6 +83,8 @@ EXAMPLES: list[events.ServerEvent] = [
     events.TextDone(**PLACE, text="a"),
     events.AudioDelta(**PLACE, delta="AAAA"),
     events.AudioDone(**PLACE),
+    events.CallArgumentsDelta(**CALL, delta="{"),
+    events.CallArgumentsDone(**CALL, name="look_up", arguments="{}"),
     events.RateLimitsUpdated(rate_limits=[]),
 ]
 
@@ -106,6 +112,7 @@ def test_items_carry_no_null_but_an_unknown_transcript(event):
 
 CLIENT_EXAMPLES = {
     "session.update": {"session": {"type": "realtime", "instructions": "a"}},
+    "transcription_session.update": {"session": {"input_audio_format": "pcm16"}},
     "input_audio_buffer.append": {"audio": "AAAA"},
     "input_audio_buffer.commit": {},
     "input_audio_buffer.clear": {},
@@ -132,7 +139,7 @@ def test_every_client_event_has_an_example():
 @pytest.mark.parametrize("name", CLIENT_EXAMPLES)
 def test_client_events_are_decoded(name):
     message = {"type": name, "event_id": "mine", **CLIENT_EXAMPLES[name]}
-    CLIENT.validate_python(message)
+    (BETA if name == "transcription_session.update" else CLIENT).validate_python(message)
     event = events.decode(json.dumps({**message, "unknown": 1}))
     assert type(event) is events.CLIENT_EVENTS[name]
     assert event.event_id == "mine"

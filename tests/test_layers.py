@@ -19,17 +19,18 @@ PACKAGES = ("realtime", "bootstrap")
 
 LAYERS = {
     "4 edge": (
-        "__main__ server websocket rest runtime watchdog calibration guard steps tls lineup"
-        " voices doctor.*"
+        "__main__ server websocket rest rest.* runtime watchdog calibration guard steps tls lineup"
+        " voices cors client_secrets certificate doctor.*"
     ),
-    "3 session": "session speaker reply ear outbox response requests",
+    "3 session": "recording session speaker reply ear outbox response requests outputs calls",
     "2 engines": "batcher threads engines engines.*",
     "1 pure": (
-        "admission capacity frames doctor keys"
+        "model_names dialect ephemeral admission capacity frames doctor keys"
         " events turns sentences speakable conversation items audio session_config fair_queue"
         " batching slots settings errors metrics ids recognition hypothesis fallback formats"
         " playout thoughts deadlines edges reference_clip voice_choice wording"
-        " symbol_words"
+        " symbol_words openai_error prompt history usage tools client_items timing"
+        " subtitles languages windowing transcription_body"
     ),
 }
 """The modules of `realtime`, without that name; `realtime` itself holds a docstring and is pure."""

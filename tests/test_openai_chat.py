@@ -12,10 +12,10 @@ import pytest
 import xllamacpp
 from aiohttp.test_utils import unused_port
 
-from realtime.conversation import Message
 from realtime.engines import Delta, openai_chat
 from realtime.engines.openai_chat import OpenAIReplier
 from realtime.errors import ReplyError, SettingsError
+from realtime.prompt import Message
 from tests.llm_endpoint import (
     DONE,
     Endpoint,
@@ -147,8 +147,10 @@ async def test_a_real_server_streams_its_reply(storyteller):
 
 async def test_a_real_server_cuts_at_the_length_limit(storyteller):
     deltas = await reply(storyteller, STORY, max_tokens=6)
-    assert deltas[-1] == Delta("", cut=True)
-    assert not any(d.cut for d in deltas[:-1])
+    assert [d.cut for d in deltas[-2:]] == [True, False]
+    assert not any(d.cut for d in deltas[:-2])
+    assert deltas[-1].tokens is not None
+    assert deltas[-1].tokens.written == 6
 
 
 async def test_closing_a_reply_frees_the_real_servers_slot(storyteller, llama):
@@ -198,6 +200,7 @@ async def test_a_request_says_what_is_wanted(endpoint, replier):
                 {"role": "user", "content": "How is it?"},
             ],
             "stream": True,
+            "stream_options": {"include_usage": True},
             "max_tokens": 64,
         }
     ]

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from realtime import events, reply, session
-from realtime.conversation import Message
 from realtime.engines import Delta
 from realtime.items import Item
 from realtime.metrics import Metrics
 from realtime.outbox import AudioChunk, Outbox
 from realtime.playout import Pacing
+from realtime.prompt import Message
 from realtime.session import Session
 from realtime.session_config import SessionConfig
 from realtime.speaker import Manners
@@ -51,7 +51,6 @@ def open_session(
         runtime.engines,
         outbox,
         config=SessionConfig(instructions="be kind").updated(patch),
-        model="m",
         metrics=Metrics(),
         manners=Manners(pacing=pacing),
     )
@@ -110,7 +109,7 @@ async def test_no_words_follow_response_done_when_a_token_arrives_with_the_cance
 
     class Writing(FakeReplier):
         async def reply(
-            self, prompt: Sequence[Message], *, max_tokens: int, owner: Hashable
+            self, prompt: Sequence[Message], *, max_tokens: int, owner: Hashable, tools: Any = None
         ) -> AsyncGenerator[Delta, None]:
             yield Delta("Hello there my friend. ")
             self.stalled.set()

@@ -9,7 +9,7 @@ from realtime.session_config import SemanticVad, ServerVad, SessionConfig
 
 
 def echo(config: SessionConfig) -> dict:
-    return config.wire(session_id="sess_1", model="m", expires_at=1)
+    return config.wire(session_id="sess_1", expires_at=1)
 
 
 def test_the_default_session_is_the_protocols():

@@ -15,7 +15,10 @@ import numpy as np
 
 from realtime.audio import Float32, Int16
 from realtime.batching import FINAL
-from realtime.conversation import Message
+from realtime.prompt import Message
+from realtime.timing import Passage
+from realtime.tools import Toolbox
+from realtime.usage import Tokens
 
 
 @dataclass
@@ -50,6 +53,12 @@ class Utterance:
     """Token ids that are never written; -1 is the recogniser's own list (signs, not words)."""
     rank: int = FINAL
     """`batching.FINAL`, `PARTIAL` or `FILE`: who is waiting, and so who goes first."""
+    words: bool = False
+    """Whether to find out when each word was said."""
+    translate: bool = False
+    """English text, whatever the language; for a recogniser that `translates`."""
+    temperature: float = 0.0
+    """Of the first attempt; at 0 the most probable words are taken."""
 
 
 @dataclass(frozen=True)
@@ -60,29 +69,69 @@ class Transcript:
     language: str
     seconds: float
     """Length of the audio, for usage."""
+    passages: tuple[Passage, ...] = ()
+    """The parts that it was heard in, without those in which there were no words."""
+
+
+@dataclass(frozen=True)
+class Reach:
+    """What a recogniser can do."""
+
+    languages: frozenset[str] = frozenset({"en"})
+    """Codes of the languages that it hears."""
+    translates: bool = False
+    """Whether it writes English for speech in other languages."""
+    longest_s: float = 14.0
+    """Audio that is heard in one go; longer utterances take several."""
 
 
 class Transcriber(Protocol):
     """An utterance -> its transcript, batched over sessions."""
 
+    @property
+    def reach(self) -> Reach: ...
+
     async def transcribe(self, utterance: Utterance, *, owner: Hashable) -> Transcript: ...
 
 
 @dataclass(frozen=True)
-class Delta:
-    """The next characters of a reply. `cut` comes with the last: the length limit ended it."""
+class CallPart:
+    """The next characters of a function's arguments, and which call they are of."""
 
-    text: str
+    number: int
+    """Counted from 0; parts of one call are not mixed with those of another."""
+    call_id: str
+    name: str
+    arguments: str = ""
+
+
+@dataclass(frozen=True)
+class Delta:
+    """The next characters of a reply, or of a call. `cut` comes with the last: the length limit
+    ended it. `tokens` comes when all is written, from a model that counts them."""
+
+    text: str = ""
     cut: bool = False
+    call: CallPart | None = None
+    tokens: Tokens | None = None
 
 
 class Replier(Protocol):
-    """A prompt -> the reply's text as it is written. Closing the iterator stops the writing."""
+    """A prompt -> the reply's text as it is written. Closing the iterator stops the writing.
+
+    A replier that knows nothing of functions leaves `tools` out, and gets calls and results told in
+    words.
+    """
 
     prompt_tokens: int
 
     def reply(
-        self, prompt: Sequence[Message], *, max_tokens: int, owner: Hashable
+        self,
+        prompt: Sequence[Message],
+        *,
+        max_tokens: int,
+        owner: Hashable,
+        tools: Toolbox | None = None,
     ) -> AsyncGenerator[Delta, None]: ...
 
     async def prepare(self, prompt: Sequence[Message], *, owner: Hashable) -> None:

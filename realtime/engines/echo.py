@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Hashable, Sequence
 
-from realtime.conversation import Message
 from realtime.engines import Delta
+from realtime.prompt import Message
+from realtime.tools import Toolbox
 
 
 class EchoReplier:
@@ -21,7 +22,12 @@ class EchoReplier:
         """Nothing to close."""
 
     async def reply(
-        self, prompt: Sequence[Message], *, max_tokens: int, owner: Hashable
+        self,
+        prompt: Sequence[Message],
+        *,
+        max_tokens: int,
+        owner: Hashable,
+        tools: Toolbox | None = None,
     ) -> AsyncGenerator[Delta, None]:
         said = next((m.text for m in reversed(prompt) if m.role == "user"), "")
         yield Delta(said)

@@ -21,13 +21,14 @@ from typing import Any
 
 import aiohttp
 
-from realtime.conversation import Message, newer_half
 from realtime.engines import Delta
 from realtime.engines.llama_lines import delta_of, progress_of, refusal_of
 from realtime.engines.turnstile import GaveWay, Place, Turnstile
 from realtime.errors import ReplyError, Saturated
 from realtime.metrics import Metrics
+from realtime.prompt import Message, newer_half, plain
 from realtime.slots import PREPARATION, Slots
+from realtime.tools import Toolbox
 
 log = logging.getLogger("banter.llm")
 
@@ -145,7 +146,7 @@ class EmbeddedReplier:
         """
         try:
             async with self._turnstile.admit(owner=owner, rank=PREPARATION) as place:
-                answer, _ = await self._read(place, list(prompt), max_tokens=1)
+                answer, _ = await self._read(place, plain(prompt), max_tokens=1)
                 answer.close()
         except (ReplyError, Saturated) as error:
             log.debug("nothing prepared: %s", error)
@@ -162,9 +163,16 @@ class EmbeddedReplier:
             shutil.rmtree(self._folder, ignore_errors=True)
 
     async def reply(
-        self, prompt: Sequence[Message], *, max_tokens: int, owner: Hashable
+        self,
+        prompt: Sequence[Message],
+        *,
+        max_tokens: int,
+        owner: Hashable,
+        tools: Toolbox | None = None,
     ) -> AsyncGenerator[Delta, None]:
         """The reply's text as it is written; closing the iterator closes the connection.
+
+        `tools` are left out: a model of this size calls functions at random.
 
         Raises:
             ReplyError: the model refused the prompt or went away; nothing more will come.
@@ -172,7 +180,7 @@ class EmbeddedReplier:
         """
         async with self._turnstile.admit(owner=owner) as place:
             answer, delta = await self._read(
-                place, list(prompt), max_tokens=min(max_tokens, REPLY_TOKENS)
+                place, plain(prompt), max_tokens=min(max_tokens, REPLY_TOKENS)
             )
             try:
                 async with answer:

@@ -1,10 +1,10 @@
 """Any OpenAI-compatible chat endpoint, streamed through the `openai` package, which is an extra.
 
-A prompt goes in and the reply's text comes out as it is written; what the model thinks aloud stays
-out of it. Closing the iterator closes the connection, so that the endpoint stops writing. Every
-wait has an end and every failure a code. What may be better a moment later is asked for once more,
-as long as no word was passed on. The endpoint's own reasons go to the log, without the key; a
-caller is told only which kind of failure it was.
+A prompt goes in and the reply's text and calls come out as they are written; what the model thinks
+aloud stays out of it. Closing the iterator closes the connection, so that the endpoint stops
+writing. Every wait has an end and every failure a code. What may be better a moment later is asked
+for once more, as long as no word was passed on. The endpoint's own reasons go to the log, without
+the key; a caller is told only which kind of failure it was.
 """
 
 from __future__ import annotations
@@ -19,10 +19,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from realtime.conversation import Message, newer_half
 from realtime.engines import Delta
+from realtime.engines.chat_tools import CallStream, asked, written
 from realtime.errors import ReplyError, SettingsError
+from realtime.prompt import Message, newer_half
 from realtime.thoughts import Thoughts
+from realtime.tools import Toolbox
+from realtime.usage import Tokens
 
 if TYPE_CHECKING:
     from openai import APIStatusError, AsyncOpenAI, AsyncStream
@@ -37,6 +40,7 @@ FAILURES = {
     "reply_refused": "the language model refused",
     "reply_garbled": "the language model's answer cannot be read",
     "reply_cut_off": "the language model's answer ended before the reply did",
+    "reply_endless": "the language model does not stop writing",
 }
 """The codes of a `ReplyError` and what each says."""
 
@@ -50,7 +54,14 @@ MAX_RETRY_PAUSE_S = 1.0
 TAIL_S = 0.2
 """After the last word, how long the stream may take to end, so that its connection is kept."""
 
+MAX_REPLY_CHARS = 64_000
+"""Of words and arguments, whatever limit the endpoint was given: no message of ours may pass 1 MiB,
+and a character may take six bytes in it."""
+
 REASON_CHARS = 500
+NO_COUNTS = re.compile(r"stream_options|include_usage", re.I)
+"""In a refusal: the endpoint does not know how to count tokens in a stream."""
+
 TOO_LONG = re.compile(r"context[ _](length|size|window)|prompt is too long|too many tokens", re.I)
 
 
@@ -80,6 +91,7 @@ class OpenAIReplier:
         self._reply_tokens = reply_tokens
         self.prompt_tokens = context_tokens - reply_tokens
         self._limit_name = "max_tokens"
+        self._counts = True
         self._client: AsyncOpenAI | None = None
         self._broken: tuple[type[Exception], ...] = ()
         self._errors: tuple[type[Exception], ...] = ()
@@ -149,9 +161,14 @@ class OpenAIReplier:
             await client.close()
 
     async def reply(
-        self, prompt: Sequence[Message], *, max_tokens: int, owner: Hashable
+        self,
+        prompt: Sequence[Message],
+        *,
+        max_tokens: int,
+        owner: Hashable,
+        tools: Toolbox | None = None,
     ) -> AsyncGenerator[Delta, None]:
-        """The reply's text as it is written; closing the iterator closes the connection.
+        """The reply's text and calls as they are written; closing it closes the connection.
 
         Raises:
             ReplyError: no reply, or no more of it; the code says why.
@@ -161,7 +178,7 @@ class OpenAIReplier:
         said = False
         while True:
             try:
-                request = self._request(tries.messages, limit, tries.deadline)
+                request = self._request(tries.messages, limit, tries.deadline, tools)
                 async with aclosing(request) as deltas:
                     async for delta in deltas:
                         said = True
@@ -174,21 +191,23 @@ class OpenAIReplier:
             await asyncio.sleep(pause_s)
 
     async def _request(
-        self, messages: list[Message], limit: int, deadline: float
+        self, messages: list[Message], limit: int, deadline: float, tools: Toolbox | None
     ) -> AsyncGenerator[Delta, None]:
-        """The text that one request brings; every error leaves as a `_Failure`."""
+        """What one request brings; every error leaves as a `_Failure`."""
         text = _Text()
         try:
             async with asyncio.timeout_at(deadline):
-                stream = await self._open(messages, limit)
+                stream = await self._open(messages, limit, tools)
             async with stream:
                 while not text.finish:
-                    if piece := text.push(await _next(stream, deadline)):
-                        yield Delta(piece)
+                    for delta in text.push(await _next(stream, deadline)):
+                        yield delta
                         deadline = _now() + self._stall_timeout_s
                 if text.finish == "length":
                     yield Delta("", cut=True)
-                await self._finish(stream)
+                await self._finish(stream, text)
+            if text.tokens:
+                yield Delta(tokens=text.tokens)
         except TimeoutError:
             waited_s = self._stall_timeout_s if text.said else self._first_token_timeout_s
             what = "next" if text.said else "first"
@@ -197,18 +216,23 @@ class OpenAIReplier:
             log.warning("the language model's endpoint failed: %s", self._reason(error))
             raise self._failure(error, said=text.said) from None
 
-    async def _open(self, messages: list[Message], limit: int) -> AsyncStream[ChatCompletionChunk]:
-        lines: Any = [{"role": m.role, "content": m.text} for m in messages]
+    async def _open(
+        self, messages: list[Message], limit: int, tools: Toolbox | None
+    ) -> AsyncStream[ChatCompletionChunk]:
+        extra: dict[str, Any] = {self._limit_name: limit, **asked(tools)}
+        if self._counts:
+            extra["stream_options"] = {"include_usage": True}
+        lines: Any = written(messages)
         return await self._loaded().chat.completions.create(
-            model=self._model, messages=lines, stream=True, extra_body={self._limit_name: limit}
+            model=self._model, messages=lines, stream=True, extra_body=extra
         )
 
-    async def _finish(self, stream: AsyncStream[ChatCompletionChunk]) -> None:
+    async def _finish(self, stream: AsyncStream[ChatCompletionChunk], text: _Text) -> None:
         """Read what follows the last word; the reply is whole whatever happens here."""
         deadline = _now() + TAIL_S
         with suppress(*self._errors):
-            while await _next(stream, deadline) is not None:
-                pass
+            while (chunk := await _next(stream, deadline)) is not None:
+                text.count(chunk)
 
     def _loaded(self) -> AsyncOpenAI:
         if self._client is None:
@@ -219,6 +243,9 @@ class OpenAIReplier:
         import openai
 
         if isinstance(error, openai.APIStatusError):
+            if self._counts and error.status_code in (400, 422) and _says(error, NO_COUNTS):
+                self._counts = False
+                return _Failure("reply_refused", "it does not count tokens", retry_after_s=0.0)
             return _refusal(error)
         if isinstance(error, self._broken):  # its waits are limited only while it connects
             return _Failure("reply_cut_off" if said else "reply_connect", retry_after_s=0.0)
@@ -274,39 +301,68 @@ class _Tries:
 
 
 class _Text:
-    """Chunks in, what can be spoken of them out, until `finish` is set."""
+    """Chunks in, what can be said and called of them out, until `finish` is set."""
 
     def __init__(self) -> None:
         self.finish: str | None = None
         self.said = False
+        self.tokens: Tokens | None = None
         self._begun = self._thought = False
+        self._chars = 0
         self._thoughts = Thoughts()
+        self._calls = CallStream()
 
-    def push(self, chunk: Any) -> str:
-        """The next text, perhaps none.
+    def push(self, chunk: Any) -> list[Delta]:
+        """What is new in a chunk, perhaps nothing.
 
         Raises:
             _Failure: the chunk cannot be read, or is None: the stream ended too early.
         """
         if chunk is None:
             raise _Failure("reply_cut_off" if self._begun else "reply_garbled")
-        text = self._thoughts.push(self._read(chunk))
+        self.count(chunk)
+        text, fragments = self._read(chunk)
+        text = self._thoughts.push(text)
         if self.finish:
             text += self._thoughts.flush()
         if not self.said:
             text = text.lstrip()
-        self.said = self.said or bool(text)
+        try:
+            calls = self._calls.push(fragments)
+            if self.finish and self.finish != "length":
+                self._calls.end()
+        except (TypeError, ValueError):
+            raise _Failure("reply_garbled") from None
+        self.said = self.said or bool(text) or bool(calls)
         if self.finish == "length" and not self.said and (self._thought or self._thoughts.found):
             raise _Failure("reply_cut_off", "all of it was thinking")
-        return text
+        self._chars += len(text) + sum(len(c.arguments) for c in calls)
+        if self._chars > MAX_REPLY_CHARS:
+            raise _Failure("reply_endless")
+        return [*([Delta(text)] if text else []), *(Delta(call=call) for call in calls)]
 
-    def _read(self, chunk: Any) -> str:
-        """A chunk's text. The package checks nothing: any JSON may have become a chunk."""
+    def count(self, chunk: Any) -> None:
+        """What a chunk says of tokens; most say nothing."""
+        usage = getattr(chunk, "usage", None)
+        prompt = getattr(usage, "prompt_tokens", None)
+        written = getattr(usage, "completion_tokens", None)
+        if not (isinstance(prompt, int) and isinstance(written, int)):
+            return
+        details = getattr(usage, "prompt_tokens_details", None)
+        cached = getattr(details, "cached_tokens", None)
+        cached = cached if isinstance(cached, int) else 0
+        if min(prompt, written, cached) >= 0:
+            self.tokens = Tokens(prompt, written, min(cached, prompt))
+
+    def _read(self, chunk: Any) -> tuple[str, Any]:
+        """A chunk's text and its parts of calls. The package checks nothing: any JSON may have
+        become a chunk."""
         try:
             if not chunk.choices:
-                return ""  # the usage, or the ruling of a content filter
+                return "", None  # the usage, or the ruling of a content filter
             choice = chunk.choices[0]
             text = (choice.delta and choice.delta.content) or ""
+            fragments = getattr(choice.delta, "tool_calls", None)
             self.finish = choice.finish_reason
         except (AttributeError, LookupError, TypeError):
             raise _Failure("reply_garbled") from None
@@ -314,7 +370,7 @@ class _Text:
             raise _Failure("reply_garbled")
         self._begun = True
         self._thought = self._thought or bool(getattr(choice.delta, "reasoning_content", None))
-        return text
+        return text, fragments
 
 
 async def _next(stream: AsyncStream[ChatCompletionChunk], deadline: float) -> Any:
@@ -329,13 +385,17 @@ def _now() -> float:
 
 def _refusal(error: APIStatusError) -> _Failure:
     status = error.status_code
-    if status == 400 and TOO_LONG.search(f"{error.code} {error.type} {error.message}"):
+    if status == 400 and _says(error, TOO_LONG):
         return _Failure("reply_refused", "the prompt is too long for it", too_long=True)
     return _Failure(
         "reply_rate_limited" if status == 429 else "reply_refused",
         f"status {status}",
         retry_after_s=_retry_after_s(error.response.headers) if status in RETRIED else None,
     )
+
+
+def _says(error: APIStatusError, pattern: re.Pattern[str]) -> bool:
+    return bool(pattern.search(f"{error.code} {error.type} {error.message}"))
 
 
 def _retry_after_s(headers: Any) -> float:

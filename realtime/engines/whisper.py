@@ -22,7 +22,7 @@ import numpy as np
 from realtime.audio import EAR_RATE_HZ, Int16
 from realtime.batcher import Batcher
 from realtime.batching import PARTIAL
-from realtime.engines import Transcript, Utterance
+from realtime.engines import Reach, Transcript, Utterance
 from realtime.engines.features import LogMel
 from realtime.engines.whisper_model import Heard, WhisperModel, Window
 from realtime.errors import Saturated, StageError, TranscriptionError
@@ -30,6 +30,7 @@ from realtime.fallback import Attempt, Tried, best, next_attempt
 from realtime.hypothesis import Hypothesis
 from realtime.metrics import Metrics
 from realtime.recognition import TAIL_S, WINDOWS_S, Windows, split_long
+from realtime.timing import Passage
 
 log = logging.getLogger("banter.whisper")
 
@@ -53,6 +54,9 @@ class _Asked:
     language: str | None
     context: tuple[int, ...]
     suppressed: tuple[int, ...]
+    words: bool
+    translate: bool
+    temperature: float
 
 
 class WhisperTranscriber:
@@ -105,6 +109,11 @@ class WhisperTranscriber:
     def alive(self) -> bool:
         return self._batcher.alive and self._features.alive
 
+    @property
+    def reach(self) -> Reach:
+        model = self._model
+        return Reach(model.languages, model.multilingual, self._windows.longest_s)
+
     async def close(self) -> None:
         await self._features.close()
         await self._batcher.close()
@@ -117,40 +126,61 @@ class WhisperTranscriber:
             Saturated: too much audio is waiting.
         """
         try:
-            texts, language = await self._hear_all(utterance, owner)
+            passages, language = await self._hear_all(utterance, owner)
         except StageError:
             raise
         except Exception as error:
             log.exception("the recogniser failed")
             raise TranscriptionError("the recogniser failed on this utterance") from error
-        return Transcript(" ".join(texts), language or "en", len(utterance.audio) / EAR_RATE_HZ)
+        text = " ".join(passage.text for passage in passages)
+        seconds = len(utterance.audio) / EAR_RATE_HZ
+        return Transcript(text, language or "en", seconds, tuple(passages))
 
     async def _hear_all(
         self, utterance: Utterance, owner: Hashable
-    ) -> tuple[list[str], str | None]:
+    ) -> tuple[list[Passage], str | None]:
         """One window at a time: between two of a long recording, others have their turn."""
         context = self._model.context(prompt=utterance.prompt, hotwords=utterance.hotwords)
         language = utterance.language if utterance.language in self._model.languages else None
-        texts = []
+        passages, start = [], 0
         for part in split_long(utterance.audio, self._windows.longest_s):
+            start_s, start = start / EAR_RATE_HZ, start + len(part)
             if len(part) < MIN_AUDIO_S * EAR_RATE_HZ:
                 continue
-            asked = _Asked(owner, utterance.rank, language, context, tuple(utterance.suppress))
-            heard = await self._hear(part, asked)
-            if text := self._believed(heard.hypothesis, utterance):
-                texts.append(text)
+            asked = _Asked(
+                owner,
+                utterance.rank,
+                language,
+                context,
+                tuple(utterance.suppress),
+                utterance.words,
+                utterance.translate and self._model.multilingual,
+                utterance.temperature,
+            )
+            attempt, heard = await self._hear(part, asked)
+            if self._believed(heard.hypothesis, utterance):
+                passages.append(_passage(attempt, heard.hypothesis).moved(start_s))
                 language = language or heard.language
-        return texts, language
+        return passages, language
 
-    async def _hear(self, audio: Int16, asked: _Asked) -> Heard:
+    async def _hear(self, audio: Int16, asked: _Asked) -> tuple[Attempt, Heard]:
         """One window's worth of audio, as often as its hypotheses are doubtful."""
         seconds = len(audio) / EAR_RATE_HZ
         features = await self._features.of(audio, owner=asked.owner, rank=asked.rank)
         tried: list[Tried] = []
         language = asked.language
-        attempt: Attempt | None = Attempt(self._windows.first(seconds))
+        attempt: Attempt | None = Attempt(self._windows.first(seconds), asked.temperature)
         while attempt:
-            window = Window(features, seconds, attempt, language, asked.context, asked.suppressed)
+            window = Window(
+                features,
+                seconds,
+                attempt,
+                language,
+                asked.context,
+                asked.suppressed,
+                asked.words,
+                asked.translate,
+            )
             try:
                 heard = await self._batcher.submit(window, owner=asked.owner, rank=asked.rank)
             except Saturated:
@@ -162,7 +192,9 @@ class WhisperTranscriber:
             self._metrics.count("transcription.looped", heard.hypothesis.loops)
             attempt = next_attempt(tried, asked.rank)
             self._metrics.count("transcription.retried", attempt is not None)
-        return Heard(best(tried), language or "en")
+        believed = best(tried)
+        tries = (attempt for attempt, hypothesis in tried if hypothesis is believed)
+        return next(tries), Heard(believed, language or "en")
 
     def _believed(self, hypothesis: Hypothesis, utterance: Utterance) -> str:
         """Its text, or none where it says what Whisper says when nobody speaks."""
@@ -175,3 +207,15 @@ class WhisperTranscriber:
             if utterance.rank == PARTIAL:
                 return ""
         return hypothesis.text
+
+
+def _passage(attempt: Attempt, heard: Hypothesis) -> Passage:
+    return Passage(
+        0.0,
+        heard.seconds,
+        heard.text,
+        heard.words,
+        attempt.temperature,
+        heard.log_probability,
+        heard.no_speech,
+    )

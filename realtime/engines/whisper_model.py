@@ -9,6 +9,7 @@ and the tokens themselves may differ from row to row.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ from realtime.fallback import Attempt
 from realtime.hypothesis import Hypothesis, max_tokens
 from realtime.metrics import Metrics
 from realtime.recognition import WHISPER_S
+from realtime.timing import Word, without_pauses
 
 log = logging.getLogger("banter.whisper")
 
@@ -35,6 +37,10 @@ COMPUTE = {"cpu": "int8", "cuda": "float16"}
 
 SAMPLES = 5
 """Texts that are sampled at a temperature above 0; the most probable is kept."""
+
+OPENING_MARKS = "\"'“¿([{-"
+CLOSING_MARKS = "\"'.\u3002,\uff0c!\uff01?\uff1f:\uff1a”)]}\u3001"
+"""Marks that faster-whisper hands to the word after and before them."""
 
 ENCODE_FRAMES = int(WHISPER_S * FRAMES_PER_S)
 """Frames that the encoder is given at once on a CPU: two windows of 15 s, or one of 30. A batch of
@@ -55,10 +61,16 @@ class Window:
     context: tuple[int, ...] = ()
     """Tokens before `<|startoftranscript|>`; see `WhisperModel.context`."""
     suppressed: tuple[int, ...] = (-1,)
+    words: bool = False
+    """Whether to find out when each word was said."""
+    translate: bool = False
 
     @property
     def key(self) -> Hashable:
-        return (self.attempt, len(self.context), self.suppressed)
+        """Words are aligned with one start of the transcript for a batch, and so with one language:
+        where it has yet to be found out, the window goes alone."""
+        start = self.words and (self.language or id(self))
+        return (self.attempt, len(self.context), self.suppressed, start, self.words)
 
 
 @dataclass(frozen=True)
@@ -95,15 +107,16 @@ class WhisperModel:
         self._at_once = ENCODE_FRAMES if device == "cpu" else None
         multilingual = self.multilingual = bool(self._whisper.model.is_multilingual)
         self.languages = frozenset(self._whisper.supported_languages)
-        self._new_tokenizer: Callable[[str], Any] = lambda language: Tokenizer(
+        self._new_tokenizer: Callable[[str, str], Any] = lambda language, task: Tokenizer(
             self._whisper.hf_tokenizer,
             multilingual,
-            task="transcribe" if multilingual else None,
+            task=task if multilingual else None,
             language=language if multilingual else None,
         )
-        self._tokenizers = {"en": self._new_tokenizer("en")}
+        self._tokenizers: dict[tuple[str, str], Any] = {}
+        english = self._tokenizer("en")
         self._suppress: Callable[[Sequence[int]], list[int]] = lambda tokens: list(
-            get_suppressed_tokens(self._tokenizers["en"], list(tokens))
+            get_suppressed_tokens(english, list(tokens))
         )
 
     @property
@@ -114,11 +127,12 @@ class WhisperModel:
 
     def context(self, *, prompt: str = "", hotwords: str = "") -> tuple[int, ...]:
         """Tokens that a window is preceded by: hotwords, then the prompt, `MAX_CONTEXT` at most."""
-        encode = self._tokenizers["en"].encode
+        tokenizer = self._tokenizer("en")
+        encode = tokenizer.encode
         told = [encode(f" {text.strip()}") if text.strip() else [] for text in (hotwords, prompt)]
         first = told[0][:MAX_CONTEXT]
         tokens = [*first, *told[1][max(0, len(told[1]) - (MAX_CONTEXT - len(first))) :]]
-        return (self._tokenizers["en"].sot_prev, *tokens) if tokens else ()
+        return (tokenizer.sot_prev, *tokens) if tokens else ()
 
     def run(self, batch: Sequence[Window]) -> list[Heard | BaseException]:
         """Decode windows that share `key`.
@@ -140,7 +154,10 @@ class WhisperModel:
         attempt = batch[0].attempt
         encoded = self._encode(filled([w.features for w in batch], attempt.window_s))
         languages = self._languages(batch, encoded)
-        tokenizers = [self._tokenizer(language) for language in languages]
+        tokenizers = [
+            self._tokenizer(language, "translate" if w.translate else "transcribe")
+            for w, language in zip(batch, languages, strict=True)
+        ]
         prompts = [
             [*w.context, *t.sot_sequence, t.no_timestamps]
             for w, t in zip(batch, tokenizers, strict=True)
@@ -155,10 +172,26 @@ class WhisperModel:
             suppress_tokens=self._suppress(batch[0].suppressed),
             **_sampling(attempt.temperature),
         )
-        for window, result, tokenizer, language in zip(
-            batch, results, tokenizers, languages, strict=True
+        written = [result.sequences_ids[0] for result in results]
+        words = self._words(batch, encoded, tokenizers[0], written)
+        for window, result, tokenizer, language, said in zip(
+            batch, results, tokenizers, languages, words, strict=True
         ):
-            yield Heard(_hypothesis(result, tokenizer, window.seconds), language)
+            yield Heard(_hypothesis(result, tokenizer, window.seconds, said), language)
+
+    def _words(
+        self, batch: Sequence[Window], encoded: Any, tokenizer: Any, written: Sequence[list[int]]
+    ) -> list[tuple[Word, ...]]:
+        """When each word was said, from where the decoder looks as it writes it."""
+        if not batch[0].words:
+            return [()] * len(batch)
+        found = self._whisper.find_alignment(
+            tokenizer,
+            [[token for token in tokens if token < tokenizer.eot] for tokens in written],
+            encoded,
+            [int(window.seconds * FRAMES_PER_S) for window in batch],
+        )
+        return [_aligned(row, window.seconds) for row, window in zip(found, batch, strict=True)]
 
     def _encode(self, features: Float32) -> Any:
         """Features of a batch to what the decoder attends to, [batch, frames / 2, width]."""
@@ -180,10 +213,10 @@ class WhisperModel:
         ranked = self._whisper.model.detect_language(encoded)
         return [w.language or r[0][0][2:-2] for w, r in zip(batch, ranked, strict=True)]
 
-    def _tokenizer(self, language: str) -> Any:
-        if language not in self._tokenizers:
-            self._tokenizers[language] = self._new_tokenizer(language)
-        return self._tokenizers[language]
+    def _tokenizer(self, language: str, task: str = "transcribe") -> Any:
+        if (language, task) not in self._tokenizers:
+            self._tokenizers[language, task] = self._new_tokenizer(language, task)
+        return self._tokenizers[language, task]
 
 
 def _max_length(tokens: int, prompt: int) -> int:
@@ -204,7 +237,7 @@ def _sampling(temperature: float) -> dict[str, Any]:
     }
 
 
-def _hypothesis(result: Any, tokenizer: Any, seconds: float) -> Hypothesis:
+def _hypothesis(result: Any, tokenizer: Any, seconds: float, words: tuple[Word, ...]) -> Hypothesis:
     tokens = result.sequences_ids[0]
     return Hypothesis(
         text=tokenizer.decode(tokens).strip(),
@@ -212,4 +245,24 @@ def _hypothesis(result: Any, tokenizer: Any, seconds: float) -> Hypothesis:
         log_probability=result.scores[0] * len(tokens) / (len(tokens) + 1),
         no_speech=result.no_speech_prob,
         seconds=seconds,
+        words=words,
     )
+
+
+def _aligned(row: list[dict[str, Any]], seconds: float) -> tuple[Word, ...]:
+    """faster-whisper's words of one window; marks go with the word that they belong to."""
+    from faster_whisper.transcribe import merge_punctuations
+
+    merge_punctuations(row, OPENING_MARKS, CLOSING_MARKS)
+    words = [
+        Word(
+            word["word"],
+            float(word["start"]),
+            float(word["end"]),
+            tuple(word["tokens"]),
+            len(word["tokens"]) * math.log(max(float(word["probability"]), 1e-10)),
+        )
+        for word in row
+        if word["word"].strip()
+    ]
+    return without_pauses(words, seconds)

@@ -1,0 +1,70 @@
+"""From the items of a conversation to the messages that a language model reads. Pure values.
+
+Items that have nothing to say yet, or that broke off before they said it, make no message. A call
+and what was said just before it are one message of the assistant, as models were trained on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from realtime.items import AnyItem, FunctionCall, FunctionResult
+from realtime.prompt import Message, ToolCall, tokens_of
+
+LOW_WATER = 0.5
+"""The share of the budget that is left after the history was shortened."""
+
+Line = tuple[str, Message]
+"""A message and the id of the item that it comes from."""
+
+
+def lines_of(items: Iterable[AnyItem]) -> list[Line]:
+    """Each item that has something to tell, in order."""
+    return [(i.id, message) for i in items if (message := message_of(i))]
+
+
+def message_of(item: AnyItem) -> Message | None:
+    """What the language model is told of one item; None while there is nothing to tell."""
+    match item:
+        case FunctionCall():
+            if item.status != "completed":
+                return None
+            call = ToolCall(item.call_id, item.name, item.arguments)
+            return Message("assistant", "", calls=(call,))
+        case FunctionResult():
+            return Message("tool", item.output, call_id=item.call_id)
+    return Message(item.role, item.text) if item.text else None
+
+
+def prompt_of(
+    lines: list[Line], instructions: str, *, budget_tokens: int, start: str | None
+) -> tuple[list[Message], str | None]:
+    """Instructions, then the newest lines that fit in `budget_tokens`; and where they start.
+
+    `start` is the id that the last prompt started with. Whole items leave, oldest first, and once
+    the budget is passed the history shrinks to `LOW_WATER` of it in one go: dropping one item a
+    turn would move the prompt's beginning every time, and the language model would have to read all
+    of it again instead of only what is new.
+    """
+    head = [Message("system", instructions)] if instructions else []
+    first = next((n for n, (id_, _) in enumerate(lines) if id_ == start), 0)
+    messages = [message for _, message in lines]
+    if tokens_of(head + messages[first:]) > budget_tokens:
+        room = budget_tokens * LOW_WATER - tokens_of(head)
+        first = len(messages) - 1
+        while first > 0 and tokens_of(messages[first - 1 :]) <= room:
+            first -= 1
+        start = lines[first][0] if lines else None
+    return head + joined(messages[first:]), start
+
+
+def joined(messages: Iterable[Message]) -> list[Message]:
+    """Calls that follow what the assistant said, or each other, become one message with it."""
+    made: list[Message] = []
+    for message in messages:
+        last = made[-1] if made else None
+        if last and message.calls and last.role == "assistant":
+            made[-1] = Message("assistant", last.text, calls=last.calls + message.calls)
+        else:
+            made.append(message)
+    return made

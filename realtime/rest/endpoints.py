@@ -1,0 +1,49 @@
+"""All endpoints of this package, put into an application."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Protocol
+
+from aiohttp import web
+
+from realtime.engines import Engines
+from realtime.metrics import Metrics
+from realtime.rest import openapi
+from realtime.rest.models import ModelRoutes
+from realtime.rest.problem import openai_errors
+from realtime.rest.speech import SpeechRoutes
+from realtime.rest.transcriptions import TranscriptionRoutes, UploadLimits
+
+CODERS = 2
+"""Threads that decode uploads and encode speech, for all requests together."""
+
+
+class HasEngines(Protocol):
+    """What is needed of the runtime."""
+
+    @property
+    def engines(self) -> Engines: ...
+
+
+def add_rest(
+    app: web.Application, runtime: HasEngines, metrics: Metrics, limits: UploadLimits | None = None
+) -> None:
+    """Routes, the middleware of their errors behind those that are there, and a pool that is
+    closed with the application."""
+    pool = ThreadPoolExecutor(CODERS, thread_name_prefix="banter-sound")
+
+    def engines() -> Engines:
+        return runtime.engines
+
+    async def close(app: web.Application) -> AsyncIterator[None]:
+        yield
+        pool.shutdown(wait=False, cancel_futures=True)
+
+    app.middlewares.append(openai_errors)
+    hearing = TranscriptionRoutes(engines, metrics, pool, limits or UploadLimits())
+    for routes in (hearing, SpeechRoutes(engines, metrics, pool), ModelRoutes()):
+        app.router.add_routes(routes.routes())
+    app.router.add_get(openapi.PATH, openapi.show)
+    app.cleanup_ctx.append(close)

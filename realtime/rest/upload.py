@@ -1,0 +1,140 @@
+"""A form with a file: the file goes to the disk as it comes, the other fields are short texts.
+
+The file may be the last field, so nothing of the form is judged before all of it is read. It is
+never whole in memory, and has no name on the disk: whatever happens, nothing stays behind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import IO
+
+from aiohttp import BodyPartReader, web
+
+from realtime.rest.problem import ClientGone, Problem
+
+FILE_FIELD = "file"
+MAX_FIELDS = 64
+MAX_TEXT_BYTES = 16_384
+PIECE_BYTES = 262_144
+IDLE_S = 30.0
+"""An upload of which nothing comes for so long is given up."""
+
+
+@dataclass
+class Form:
+    """A form that was read. A field may come several times."""
+
+    file: IO[bytes]
+    """Open, and empty where none was sent."""
+    size_bytes: int = 0
+    has_file: bool = False
+    fields: dict[str, list[str]] = field(default_factory=dict)
+
+    def first(self, name: str, default: str = "") -> str:
+        """The first value of a field."""
+        return next(iter(self.fields.get(name, ())), default)
+
+    def all(self, name: str) -> list[str]:
+        """Every value of a field, under its own name, that with brackets, or with a number in
+        them."""
+        return [
+            value
+            for key, values in self.fields.items()
+            if key == name or (key.startswith(f"{name}[") and key.endswith("]"))
+            for value in values
+        ]
+
+
+@asynccontextmanager
+async def read_form(request: web.Request, *, max_bytes: int) -> AsyncGenerator[Form, None]:
+    """A multipart form with at most `max_bytes` of file; the file is closed afterwards.
+
+    Raises:
+        Problem: it cannot be read, or is too large; names the field where one is at fault.
+        ClientGone: the client left before its end.
+    """
+    if not request.content_type.startswith("multipart/"):
+        raise Problem(415, "send the file as multipart/form-data", code="unsupported_media_type")
+    if (request.content_length or 0) > max_bytes + MAX_FIELDS * MAX_TEXT_BYTES:
+        raise _too_large(max_bytes)
+    with await asyncio.to_thread(_nameless) as file:
+        form = Form(file)
+        try:
+            await _read(request, form, max_bytes)
+        except TimeoutError:
+            message = f"nothing of the upload came for {IDLE_S:g} s"
+            raise Problem(408, message, code="timeout") from None
+        except (ConnectionError, web.RequestPayloadError):
+            raise ClientGone from None
+        except (ValueError, AssertionError, LookupError) as error:  # aiohttp's, of a broken form
+            message = f"the form cannot be read: {error}"
+            raise Problem(400, message, code="invalid_form") from error
+        yield form
+
+
+async def _read(request: web.Request, form: Form, max_bytes: int) -> None:
+    parts = await request.multipart()
+    for _ in range(MAX_FIELDS):
+        async with asyncio.timeout(IDLE_S):
+            part = await parts.next()
+        if part is None:
+            return
+        if not isinstance(part, BodyPartReader):
+            raise ValueError("a field holds a form of its own")
+        if part.name == FILE_FIELD:
+            if form.has_file:
+                raise Problem(400, "one file is taken at a time", param=FILE_FIELD)
+            form.has_file = True
+            await _keep(part, form, max_bytes)
+        else:
+            name = part.name or ""
+            form.fields.setdefault(name, []).append(await _text(part, name))
+    raise ValueError(f"it has more than {MAX_FIELDS} fields")
+
+
+async def _keep(part: BodyPartReader, form: Form, max_bytes: int) -> None:
+    while True:
+        async with asyncio.timeout(IDLE_S):
+            piece = await part.read_chunk(PIECE_BYTES)
+        if not piece:
+            return
+        form.size_bytes += len(piece)
+        if form.size_bytes > max_bytes:
+            raise _too_large(max_bytes)
+        await asyncio.to_thread(form.file.write, piece)
+
+
+async def _text(part: BodyPartReader, name: str) -> str:
+    body = bytearray()
+    while True:
+        async with asyncio.timeout(IDLE_S):
+            piece = await part.read_chunk(MAX_TEXT_BYTES)
+        if not piece:
+            break
+        body += piece
+        if len(body) > MAX_TEXT_BYTES:
+            message = f"'{name}': at most {MAX_TEXT_BYTES} bytes of a text are taken"
+            raise Problem(413, message, code="too_large", param=name)
+    try:
+        return body.decode()
+    except UnicodeDecodeError:
+        raise Problem(400, f"'{name}' is not UTF-8 text", param=name) from None
+
+
+def _nameless() -> IO[bytes]:
+    return tempfile.TemporaryFile(prefix="banter-")
+
+
+def _too_large(max_bytes: int) -> Problem:
+    return Problem(
+        413,
+        f"'file': at most {max_bytes / 2**20:g} MiB are taken: send it compressed or in parts, or "
+        "start the server with a higher --upload-mib (BANTER_UPLOAD_MIB)",
+        code="too_large",
+        param=FILE_FIELD,
+    )

@@ -1,0 +1,87 @@
+"""From items to messages, and to lines for a model that knows nothing of functions."""
+
+from __future__ import annotations
+
+from realtime.conversation import Conversation
+from realtime.history import message_of
+from realtime.items import AnyItem, FunctionCall, FunctionResult, Item
+from realtime.prompt import Message, ToolCall, newer_half, plain, tokens_of
+
+
+def said(id_: str, role: str, text: str | None) -> Item:
+    return Item(id_, role, "input_text", text)  # type: ignore[arg-type]
+
+
+def talk_of(*items: AnyItem) -> list[Message]:
+    return Conversation("conv").of(items).prompt("", budget_tokens=10_000)
+
+
+WEATHER = ToolCall("call_1", "weather", '{"city":"Oslo"}')
+TIME = ToolCall("call_2", "time", "{}")
+
+
+def test_calls_and_what_was_said_before_them_are_one_message():
+    prompt = talk_of(
+        said("a", "user", "How is it in Oslo?"),
+        said("b", "assistant", "Let me see."),
+        FunctionCall("c", *vars(WEATHER).values()),
+        FunctionCall("d", *vars(TIME).values()),
+        FunctionResult("e", "call_1", "rain"),
+        FunctionResult("f", "call_2", "noon"),
+        said("g", "assistant", "It rains."),
+    )
+    assert prompt == [
+        Message("user", "How is it in Oslo?"),
+        Message("assistant", "Let me see.", calls=(WEATHER, TIME)),
+        Message("tool", "rain", call_id="call_1"),
+        Message("tool", "noon", call_id="call_2"),
+        Message("assistant", "It rains."),
+    ]
+
+
+def test_what_has_nothing_to_tell_is_left_out():
+    assert message_of(said("a", "user", None)) is None
+    assert message_of(said("a", "assistant", "")) is None
+    for status in ("in_progress", "incomplete"):
+        assert message_of(FunctionCall("b", "call_1", "weather", '{"ci', status)) is None  # type: ignore[arg-type]
+
+
+def test_a_result_may_be_empty():
+    assert message_of(FunctionResult("a", "call_1", "")) == Message("tool", "", call_id="call_1")
+
+
+def test_in_words_nothing_is_lost():
+    lines = plain(
+        [
+            Message("system", "Be kind."),
+            Message("assistant", "Let me see.", calls=(WEATHER,)),
+            Message("tool", "rain", call_id="call_1"),
+        ]
+    )
+    assert lines == [
+        Message("system", "Be kind."),
+        Message("assistant", "Let me see."),
+        Message("assistant", 'I call weather({"city":"Oslo"}).'),
+        Message("system", "The function's result: rain"),
+    ]
+
+
+def test_calls_have_a_size():
+    assert tokens_of([Message("assistant", "", calls=(ToolCall("c", "f", "x" * 350),))]) > 100
+
+
+def test_a_conversation_of_some_items_is_not_the_conversation():
+    talk = Conversation("conv_1")
+    talk.add(said("a", "user", "one"))
+    talk.add(said("b", "user", "two"))
+    other = talk.of([talk.get("b")])
+    other.add(said("c", "user", "three"))
+    assert other.id == talk.id
+    assert [m.text for m in other.prompt("", budget_tokens=100)] == ["two", "three"]
+    assert [i.id for i in talk.items()] == ["a", "b"]
+
+
+def test_half_of_a_prompt_keeps_the_instructions_and_the_last_message():
+    prompt = [Message("system", "s"), *(Message("user", str(n)) for n in range(4))]
+    assert [m.text for m in newer_half(prompt)] == ["s", "2", "3"]
+    assert [m.text for m in newer_half(prompt[:2])] == ["s", "0"]
