@@ -11,7 +11,7 @@ import sys
 from importlib.metadata import version
 
 PACKAGES = """
-    aiohttp.web uvloop msgspec numpy soxr webrtcvad onnx onnxruntime ctranslate2 faster_whisper
+    aiohttp.web uvloop msgspec numpy av soxr webrtcvad onnx onnxruntime ctranslate2 faster_whisper
     faster_whisper.tokenizer faster_whisper.transcribe hibari xllamacpp
     huggingface_hub.file_download hf_xet openai openai.resources.chat.completions openai.types.chat
 """
@@ -32,6 +32,7 @@ def main() -> None:
     for name in (PACKAGES + (PACKAGES_GPU if gpu else "")).split():
         importlib.import_module(name)
     say_something()
+    write_a_file()
     if gpu:
         see_the_gpu_packages()
 
@@ -41,6 +42,14 @@ def say_something() -> None:
     from hibari import Hibari
 
     assert len(Hibari()("Hello there.")) > 12_000, "the voice said nothing"
+
+
+def write_a_file() -> None:
+    """FFmpeg comes with PyAV: it has the encoders for the files that are asked for."""
+    import av
+
+    for name in ("libmp3lame", "libopus", "flac", "aac"):
+        assert av.codec.Codec(name, "w").name, f"FFmpeg has no {name}"
 
 
 def see_the_gpu_packages() -> None:

@@ -13,9 +13,6 @@ from pathlib import Path
 
 REMOVED = (
     # (pattern below site-packages, what it is)
-    ("av", "FFmpeg: faster-whisper opens files with it, and here it is given samples"),
-    ("av.libs", "FFmpeg"),
-    ("av-*.dist-info", "FFmpeg"),
     ("numpy/*/tests", "tests"),
     ("onnx/backend/test", "test data"),
     ("onnxruntime/capi/libonnxruntime.so.*", "for programs in C; the Python module has its own"),
@@ -42,24 +39,14 @@ REMOVED_GPU = (
     ("diffusers/pipelines/*/", "pictures and video; Chatterbox takes layers from diffusers/models"),
 )
 
-NO_FFMPEG = '''\
-"""Stands in for PyAV, which faster-whisper imports and needs only to open files."""
-
-
-def __getattr__(name: str) -> object:
-    raise ImportError(f"av.{name}: this image has no FFmpeg; give samples instead of files")
-'''
-
 
 def main() -> None:
-    """Remove, stand in, strip, and say how much that was."""
+    """Remove, strip, and say how much that was."""
     site = Path(sys.argv[1])
     before = size_of(site)
     rules = REMOVED + (REMOVED_GPU if (site / "torch").exists() else ())
     for path in [path for pattern, _ in rules for path in found(site, pattern)]:
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-    (site / "av").mkdir()
-    (site / "av" / "__init__.py").write_text(NO_FFMPEG)
     # Python asks an extension module for one symbol; several come with all that a debugger wants.
     modules = [*site.rglob("*.abi3.so"), *site.rglob("*.cpython-*.so")]
     subprocess.run(["strip", "--strip-unneeded", *modules], check=True)

@@ -21,6 +21,7 @@ from realtime.keys import is_loopback
 from realtime.lineup import engine_of_voice, plan_of, replier_of
 from realtime.metrics import Metrics
 from realtime.playout import Pacing
+from realtime.rest.transcriptions import UploadLimits
 from realtime.runtime import Runtime, load_embedded
 from realtime.server import drain, make_app
 from realtime.session_config import SessionConfig
@@ -135,6 +136,7 @@ async def _start(settings: Settings) -> tuple[web.AppRunner, Runtime]:
         keys=settings.api_keys,
         origins=settings.cors_origins,
         only_here=is_loopback(settings.host),
+        uploads=UploadLimits(settings.upload_mib, settings.upload_minutes),
         steps=steps,
     )
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_TIMEOUT_S)

@@ -29,6 +29,10 @@ FILE = 2
 PATIENCE = 8
 """While several ranks wait, one of so many batches is for a rank behind the first."""
 
+FILE_BATCH_S = 0.25
+"""Files go together only as long as their batch is predicted to take no longer: nobody listens to
+them, and a caller who stops speaking while they run waits for all of it."""
+
 RUNS_KEPT = 16
 FIXED_SHARE = 0.5
 """While all runs were of one weight: the part of a run that is taken not to grow with it. High
@@ -120,6 +124,8 @@ class BatchQueue(Generic[Job]):
             if entry.key != first.key or entry.owner in owners:
                 return False
             limit_s = self.max_batch_s
+            if limit_s is not None and first.rank >= FILE:
+                limit_s = min(limit_s, FILE_BATCH_S)
             return limit_s is None or self.pace.predict_s(weight + entry.weight) <= limit_s
 
         while len(batch) < self.max_batch:

@@ -33,9 +33,8 @@ class Calls:
         if part.number != self._number or self._open is None:
             self.finish()
             self._number = part.number
-            self._open = FunctionCall(
-                new_id("item"), part.call_id, part.name, "", status="in_progress"
-            )
+            call_id = self._outputs.unused(part.call_id)
+            self._open = FunctionCall(new_id("item"), call_id, part.name, "", status="in_progress")
             self._outputs.open(self._open)
             self.chars += len(part.name)
         if part.arguments:

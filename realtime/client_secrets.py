@@ -56,7 +56,7 @@ class SecretRoutes:
     async def client_secret(self, request: web.Request) -> web.Response:
         """`{expires_after?: {anchor, seconds}, session?}` -> `{value, expires_at, session}`."""
         body = await _body(request)
-        value, grant = self._mint(_object(body, "session"), body, root="session")
+        value, grant = self._mint(_object(body, "session"), body)
         session = _session(grant)
         answer = {"value": value, "expires_at": grant.expires_at, "session": session}
         return web.json_response(answer)
@@ -70,16 +70,14 @@ class SecretRoutes:
         return self._flat({**await _body(request), "type": "transcription"})
 
     def _flat(self, body: dict[str, Any]) -> web.Response:
-        value, grant = self._mint(body, _object(body, "client_secret"), root="")
+        value, grant = self._mint(body, _object(body, "client_secret"))
         secret = {"value": value, "expires_at": grant.expires_at}
         return web.json_response({**flat(_session(grant)), "client_secret": secret})
 
-    def _mint(
-        self, patch: dict[str, Any], lifetime: dict[str, Any], *, root: str
-    ) -> tuple[str, Grant]:
-        config = self._config.updated(patch, root=root)
+    def _mint(self, patch: dict[str, Any], lifetime: dict[str, Any]) -> tuple[str, Grant]:
+        config = self._config.updated(patch)
         if config.audio.output.voice != self._config.audio.output.voice:
-            check_voice(config.audio.output.voice, self._voices(), root=root)
+            check_voice(config.audio.output.voice, self._voices(), root="session")
         return self._keys.mint(config, seconds=_seconds(lifetime), now=int(time.time()))
 
 
@@ -121,7 +119,7 @@ async def _body(request: web.Request) -> dict[str, Any]:
             )
     try:
         return msgspec.json.decode(data, type=dict[str, Any]) if data.strip() else {}
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         problem = f"the body is not a JSON object: {error}"
         raise ProtocolError(problem, code="invalid_json") from None
 

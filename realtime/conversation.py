@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from realtime.audio import ms_to_samples
 from realtime.errors import ProtocolError
 from realtime.history import lines_of, prompt_of
-from realtime.items import AnyItem, Item
+from realtime.items import AnyItem, FunctionCall, Item
 from realtime.prompt import Message
 
 MAX_ITEMS = 2_000
@@ -112,6 +112,11 @@ class Conversation:
         item = self._items.get(item_id)
         if isinstance(item, Item) and item.pieces and item.content == "output_audio":
             item.cut(min(ms_to_samples(heard_ms, item.rate_hz), item.audio_samples))
+
+    def called(self, call_id: str) -> bool:
+        """Whether a function call has this id already."""
+        calls = (i for i in self._items.values() if isinstance(i, FunctionCall))
+        return any(call.call_id == call_id for call in calls)
 
     @property
     def language(self) -> str | None:

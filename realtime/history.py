@@ -7,12 +7,19 @@ and what was said just before it are one message of the assistant, as models wer
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from realtime.items import AnyItem, FunctionCall, FunctionResult
-from realtime.prompt import Message, ToolCall, tokens_of
+from realtime.prompt import CHARS_PER_TOKEN, Message, ToolCall, tokens_of
 
 LOW_WATER = 0.5
 """The share of the budget that is left after the history was shortened."""
+
+RESULT_SHARE = 0.25
+"""The share of the budget that a function's result may take. Tools answer with whole documents, and
+the question must still fit in beside it."""
+
+LEFT_OUT = " … (the rest is left out)"
 
 Line = tuple[str, Message]
 """A message and the id of the item that it comes from."""
@@ -48,7 +55,7 @@ def prompt_of(
     """
     head = [Message("system", instructions)] if instructions else []
     first = next((n for n, (id_, _) in enumerate(lines) if id_ == start), 0)
-    messages = [message for _, message in lines]
+    messages = [_bounded(message, int(budget_tokens * RESULT_SHARE)) for _, message in lines]
     if tokens_of(head + messages[first:]) > budget_tokens:
         room = budget_tokens * LOW_WATER - tokens_of(head)
         first = len(messages) - 1
@@ -56,6 +63,13 @@ def prompt_of(
             first -= 1
         start = lines[first][0] if lines else None
     return head + joined(messages[first:]), start
+
+
+def _bounded(message: Message, tokens: int) -> Message:
+    most = max(0, int(tokens * CHARS_PER_TOKEN))
+    if message.role != "tool" or len(message.text) <= most:
+        return message
+    return replace(message, text=message.text[:most] + LEFT_OUT)
 
 
 def joined(messages: Iterable[Message]) -> list[Message]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from realtime import events
 from realtime.conversation import Conversation
+from realtime.ids import new_id
 from realtime.items import FunctionCall, Item
 from realtime.outbox import Outbox
 
@@ -48,6 +49,11 @@ class Outputs:
                 response_id=self._response_id, output_index=self.index(item), item=item.wire()
             )
         )
+
+    def unused(self, call_id: str) -> str:
+        """This id, or another where a call of the conversation has it: some models count anew."""
+        taken = self._conversation is not None and self._conversation.called(call_id)
+        return new_id("call") if taken else call_id
 
     def index(self, item: Item | FunctionCall) -> int:
         return next(n for n, known in enumerate(self._items) if known.id == item.id)

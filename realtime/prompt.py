@@ -13,6 +13,10 @@ from typing import Literal
 MessageRole = Literal["system", "user", "assistant", "tool"]
 
 
+CHARS_PER_TOKEN = 3.5
+"""On the safe side."""
+
+
 @dataclass(frozen=True)
 class ToolCall:
     """A function that the assistant called; `arguments` is JSON as the model wrote it."""
@@ -49,7 +53,7 @@ def plain(messages: Sequence[Message]) -> list[Message]:
 
 def tokens_of(messages: Sequence[Message]) -> int:
     """An estimate on the safe side: a token for 3.5 characters and six for each message's frame."""
-    return sum(int(_chars(m) / 3.5) + 6 for m in messages)
+    return sum(int(_chars(m) / CHARS_PER_TOKEN) + 6 for m in messages)
 
 
 def _chars(message: Message) -> int:

@@ -34,7 +34,7 @@ async def hear_recording(
         utterance = replace(asked, audio=window, rank=FILE, language=language)
         heard = await transcriber.transcribe(utterance, owner=owner)
         if heard.text:
-            language = heard.language
+            language = language or heard.language
         start_s, samples = samples / EAR_RATE_HZ, samples + len(window)
         return replace(heard, passages=tuple(p.moved(start_s) for p in heard.passages))
 

@@ -9,6 +9,7 @@ still making it when it is closed may go on saying and sending: nothing of that 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 from realtime import events
@@ -103,6 +104,9 @@ class Response:
             return
         if self._index is None:
             self._calls.push(part)
+        elif self._held and self._held[-1].number == part.number:
+            arguments = self._held[-1].arguments + part.arguments
+            self._held[-1] = replace(part, arguments=arguments)
         else:
             self._held.append(part)
 

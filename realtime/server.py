@@ -28,10 +28,11 @@ from realtime.ephemeral import EphemeralKeys
 from realtime.errors import ProtocolError
 from realtime.guard import granted, guard
 from realtime.metrics import Metrics
-from realtime.model_names import purpose_of
 from realtime.openai_error import error_body
+from realtime.opening import asked_for
 from realtime.outbox import Outbox
 from realtime.rest.endpoints import add_rest
+from realtime.rest.transcriptions import UploadLimits
 from realtime.runtime import Runtime
 from realtime.session import Session
 from realtime.session_config import SessionConfig
@@ -90,6 +91,7 @@ def make_app(
     keys: Iterable[str] = (),
     origins: Iterable[str] = (),
     only_here: bool = False,
+    uploads: UploadLimits | None = None,
     steps: Steps | None = None,
 ) -> web.Application:
     """The application around engines that are loaded and started; without a capacity it takes as
@@ -114,7 +116,7 @@ def make_app(
     app.router.add_get("/realtime", realtime)
     store = getattr(runtime.engines.voice, "store", None)
     app.router.add_routes(VoiceRoutes(store, keyed=bool(keys)).routes())
-    add_rest(app, runtime, metrics)
+    add_rest(app, runtime, metrics, uploads)
     voices = runtime.engines.voice.names
     app.router.add_routes(SecretRoutes(ephemeral, config, voices).routes())
     app.router.add_static("/static", static_folder())
@@ -181,7 +183,8 @@ async def realtime(request: web.Request) -> web.StreamResponse:
         body = error_body("there are no calls here to join", code="call_not_found", param="call_id")
         return web.json_response(body, status=404)
     try:
-        config = _asked_for(request)
+        grant = granted(request, request.app[EPHEMERAL])
+        config = asked_for(request, request.app[CONFIG], grant)
     except ProtocolError as error:
         body = error_body(str(error), code=error.code, param=error.param)
         return web.json_response(body, status=400)
@@ -195,25 +198,6 @@ async def realtime(request: web.Request) -> web.StreamResponse:
         return await _converse(request, config)
     finally:
         admission.leave(place, time.monotonic())
-
-
-def _asked_for(request: web.Request) -> SessionConfig:
-    """What a session begins with: the server's settings, or those of the key that opens it, and
-    what its address says. `?model=` may be anything, `?intent=transcription` only listens.
-
-    Raises:
-        ProtocolError: the model's name is too long.
-    """
-    grant = granted(request, request.app[EPHEMERAL])
-    config = grant.config if grant else request.app[CONFIG]
-    model = request.query.get("model", "")
-    if request.query.get("intent") == "transcription":
-        config = config.updated({"type": "transcription"})
-    if model and config.type == "realtime":
-        config = config.updated({"model": model}, root="")
-    elif model and purpose_of(model) != "realtime" and not grant:
-        config = config.updated({"audio": {"input": {"transcription": {"model": model}}}}, root="")
-    return config
 
 
 async def _converse(request: web.Request, config: SessionConfig) -> web.WebSocketResponse:

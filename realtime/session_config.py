@@ -166,6 +166,7 @@ class SessionConfig(Struct):
         except msgspec.ValidationError as error:
             raise field_error(error, root) from None
         check_tools(config.tools, patch.get("tool_choice"), root=root)
+        _check_size(config, root)
         return config
 
     def wire(self, *, session_id: str, expires_at: int) -> dict[str, Any]:
@@ -233,6 +234,17 @@ def field_error(error: msgspec.ValidationError, root: str) -> ProtocolError:
             f"'{where}' is missing", code="missing_required_parameter", param=where
         )
     return ProtocolError(f"'{where}': {text[:1].lower()}{text[1:]}", param=where or None)
+
+
+def _check_size(config: SessionConfig, root: str) -> None:
+    size = len(msgspec.json.encode(config))
+    if size > MAX_SESSION_BYTES:
+        raise ProtocolError(
+            f"the whole {root or 'session'} would have {size} bytes, and at most "
+            f"{MAX_SESSION_BYTES} are kept; shorten its instructions or tools",
+            code="session_too_large",
+            param=root or None,
+        )
 
 
 def _merge(current: Any, patch: dict[str, Any], path: tuple[str, ...]) -> dict[str, Any]:

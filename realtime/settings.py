@@ -131,6 +131,22 @@ def _gib(value: str) -> float:
     return gib
 
 
+def _mib(value: str) -> int:
+    if not value.isdigit() or not 1 <= int(value) <= 10_240:
+        raise ValueError("is not a whole number of MiB from 1 to 10240")
+    return int(value)
+
+
+def _minutes(value: str) -> float:
+    try:
+        minutes = float(value)
+    except ValueError:
+        minutes = 0.0
+    if not 0 < minutes <= 1_440:
+        raise ValueError("is not a number of minutes above 0 and up to 1440")
+    return minutes
+
+
 def _switch(value: str) -> bool:
     return bool(_one_of("on", "off")(value) == "on")
 
@@ -301,6 +317,8 @@ OPTIONS = (
         "callers at once, beyond whom a caller is refused with 503; auto measures at the start "
         "what a turn costs this machine",
     ),
+    Option("upload-mib", "100", _mib, "MiB of a file that is sent to be transcribed, at most"),
+    Option("upload-minutes", "240", _minutes, "minutes of sound in such a file, at most"),
     Option(
         "log-level",
         "info",
@@ -344,6 +362,8 @@ class Settings:
     fallback: str
     pacing: str
     max_sessions: int | None
+    upload_mib: int
+    upload_minutes: float
     log_level: str
 
 

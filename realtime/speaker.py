@@ -26,7 +26,7 @@ from realtime.prompt import Message
 from realtime.reply import Speech, make_reply
 from realtime.response import Response
 from realtime.session_config import SessionConfig
-from realtime.tools import Toolbox, toolbox
+from realtime.tools import CALL_TOKENS, Toolbox, toolbox
 from realtime.voice_choice import OPENAI_VOICES, check_voice, chosen_voice
 
 log = logging.getLogger("banter.speaker")
@@ -246,14 +246,18 @@ class Speaker:
         talk: Conversation,
         tools: Toolbox | None,
     ) -> AsyncGenerator[Delta, None]:
-        budget = self._engines.replier.prompt_tokens
+        replier, budget = self._engines.replier, self._engines.replier.prompt_tokens
+        limit, tokens = config.max_output_tokens, DEFAULT_REPLY_TOKENS
+        if tools and not replier.calls_functions:
+            self._metrics.count("replies.tools_ignored")
+            tools = None
+        if tools:
+            budget -= tools.tokens + CALL_TOKENS
+            tokens += CALL_TOKENS
         prompt = talk.prompt(config.instructions, budget_tokens=budget)
         response.count_prompt(prompt)
-        limit = config.max_output_tokens
-        tokens = limit if isinstance(limit, int) else DEFAULT_REPLY_TOKENS
-        return self._engines.replier.reply(
-            prompt, max_tokens=tokens, owner=self._owner, tools=tools
-        )
+        tokens = limit if isinstance(limit, int) else tokens
+        return replier.reply(prompt, max_tokens=tokens, owner=self._owner, tools=tools)
 
 
 def _own_settings(body: events.ResponseBody) -> dict[str, Any]:

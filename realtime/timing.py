@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 SENTENCE_END = (".", "?", "!", "…", "\u3002", "\uff1f", "\uff01", "\u061f", "\u0964")
+CLAUSE_END = (",", ";", ":", "–", "—", "\u060c", "\u061b", "\uff0c", "\u3001", "\uff1b")
 CLOSING = "\"'”’)]»"
 
 PAUSE_S = 0.8
@@ -83,21 +84,23 @@ def segments_of(passages: Iterable[Passage]) -> Iterator[Segment]:
             continue
         begun: list[Word] = []
         for word in passage.words:
-            if begun and _breaks(begun, word):
-                yield _segment(begun, passage)
-                begun = []
+            if begun and (cut := _cut(begun, word)):
+                yield _segment(begun[:cut], passage)
+                begun = begun[cut:]
             begun.append(word)
         yield _segment(begun, passage)
 
 
-def _breaks(begun: Sequence[Word], word: Word) -> bool:
+def _cut(begun: Sequence[Word], word: Word) -> int:
+    """How many of the words that were begun with make a segment, now that `word` follows; 0 for
+    none yet. Where it would grow too long, it ends with a clause, if that is not too short."""
     last = begun[-1]
-    chars = sum(len(w.text) for w in begun) + len(word.text)
-    return (
-        _ends_sentence(last)
-        or word.start_s - last.end_s >= PAUSE_S
-        or chars - len(begun[0].text) + len(begun[0].text.lstrip()) > SEGMENT_CHARS
-    )
+    if _ends_sentence(last) or word.start_s - last.end_s >= PAUSE_S:
+        return len(begun)
+    if len("".join(w.text for w in [*begun, word]).strip()) <= SEGMENT_CHARS:
+        return 0
+    clauses = [n for n in range(len(begun) // 2, len(begun)) if _ends_clause(begun[n])]
+    return clauses[-1] + 1 if clauses else len(begun)
 
 
 def _segment(words: Sequence[Word], passage: Passage) -> Segment:
@@ -108,6 +111,10 @@ def _segment(words: Sequence[Word], passage: Passage) -> Segment:
 
 def _ends_sentence(word: Word) -> bool:
     return word.text.rstrip().rstrip(CLOSING).endswith(SENTENCE_END)
+
+
+def _ends_clause(word: Word) -> bool:
+    return word.text.rstrip().rstrip(CLOSING).endswith(CLAUSE_END)
 
 
 def without_pauses(words: Sequence[Word], seconds: float) -> tuple[Word, ...]:

@@ -6,6 +6,7 @@ sends is checked when it comes, so that a reply that begins by itself cannot fai
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from realtime.errors import ProtocolError
 MODES = ("auto", "none", "required")
 NAME = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
 MAX_TOOLS = 128
+CALL_TOKENS = 768
+"""Room for a call's arguments, beside what a reply may say."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,14 @@ class Toolbox:
     only: str | None = None
     parallel: bool | None = None
     """Whether several may be called at once; None leaves it to the model."""
+
+    @property
+    def tokens(self) -> int:
+        """What the definitions take of a prompt: an estimate on the safe side."""
+        return sum(
+            int((len(t.name) + len(t.description) + len(json.dumps(t.parameters))) / 3) + 16
+            for t in self.tools
+        )
 
 
 def checked(tools: Sequence[Any], *, root: str) -> tuple[Tool, ...]:

@@ -175,6 +175,8 @@ async def _handle(text: str, requests: Requests, outbox: Outbox, beta: Beta | No
         event = events.decode(text)
     except ProtocolError as problem:
         outbox.put(events.error_event(problem))
+    except RecursionError:
+        outbox.put(events.error_event(_too_deep()))
     else:
         await _guard(requests.handle(event), event.event_id, outbox)
 
@@ -187,7 +189,12 @@ def _from_beta(text: str, beta: Beta) -> str:
         event = msgspec.json.decode(text, type=dict[str, Any])
     except msgspec.DecodeError:
         return text
-    return msgspec.json.encode(beta.incoming(event)).decode()
+    try:
+        return msgspec.json.encode(beta.incoming(event)).decode()
+    except ProtocolError as problem:
+        id_ = event.get("event_id")
+        problem.event_id = id_ if isinstance(id_, str) else None
+        raise
 
 
 async def _guard(work: Awaitable[None], client_id: str | None, outbox: Outbox) -> None:
@@ -195,6 +202,12 @@ async def _guard(work: Awaitable[None], client_id: str | None, outbox: Outbox) -
         await work
     except ProtocolError as problem:
         outbox.put(events.error_event(problem, client_id))
+    except RecursionError:
+        outbox.put(events.error_event(_too_deep(), client_id))
+
+
+def _too_deep() -> ProtocolError:
+    return ProtocolError("the message is nested too deeply", code="invalid_json")
 
 
 async def _write(

@@ -11,6 +11,7 @@ import numpy as np
 from realtime.audio import EAR_RATE_HZ, Int16
 from realtime.engines import Delta, Engines, Line, Reach, SpeechDetector, Transcript, Utterance
 from realtime.prompt import Message
+from realtime.timing import Passage
 from realtime.tools import Toolbox
 
 
@@ -33,7 +34,9 @@ class FakeTranscriber:
             await self.gate.wait()
         if isinstance(answer, Exception):
             raise answer
-        return Transcript(answer, self.language, len(utterance.audio) / EAR_RATE_HZ)
+        seconds = len(utterance.audio) / EAR_RATE_HZ
+        passages = (Passage(0.0, seconds, answer),) if answer else ()
+        return Transcript(answer, self.language, seconds, passages)
 
 
 @dataclass
@@ -45,6 +48,7 @@ class FakeReplier:
     error: Exception | None = None
     cut: bool = False
     prompt_tokens: int = 10_000
+    calls_functions: bool = True
     prompts: list[list[Message]] = field(default_factory=list)
     toolboxes: list[Toolbox | None] = field(default_factory=list)
     deltas: Sequence[Delta] = ()

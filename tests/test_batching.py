@@ -200,3 +200,14 @@ def test_the_simulation_itself_adds_up():
     assert [(begin, end, len(jobs)) for begin, end, jobs in run.batches] == [(0.0, 3.0, 2)]
     assert fates(trace) == ["served", "served", "gone"]
     assert run.busy_s == 3.0
+
+
+@pytest.mark.parametrize(("rank", "together"), [(FINAL, 4), (PARTIAL, 4), (FILE, 2)])
+def test_files_go_together_only_as_long_as_a_caller_could_wait(rank, together):
+    """A run takes 0.1 s for each window here: four fit into a second, two into what files get."""
+    queue = BatchQueue(max_batch=4, max_cost=100, max_batch_s=1.0)
+    for weight in (1.0, 2.0, 1.0, 2.0):
+        queue.pace.ran(weight, 0.1 * weight)
+    for owner in range(4):
+        assert queue.push(owner, owner=owner, rank=rank)
+    assert len(queue.next_batch()) == together

@@ -115,16 +115,30 @@ def test_results_follow_their_calls():
     prompt = [
         Message("user", "How is it?"),
         Message("assistant", "Let me see.", calls=(CALL, OTHER)),
-        Message("user", "Hello?"),
         Message("tool", "noon", call_id="call_2"),
         Message("tool", "rain", call_id="call_1"),
+        Message("user", "Thanks."),
     ]
     assert written(prompt) == [
         {"role": "user", "content": "How is it?"},
         {"role": "assistant", "content": "Let me see.", "tool_calls": [wire(CALL), wire(OTHER)]},
         {"role": "tool", "tool_call_id": "call_1", "content": "rain"},
         {"role": "tool", "tool_call_id": "call_2", "content": "noon"},
+        {"role": "user", "content": "Thanks."},
+    ]
+
+
+def test_a_result_that_comes_late_is_told_where_it_came():
+    prompt = [
+        Message("assistant", "", calls=(CALL,)),
+        Message("user", "Hello?"),
+        Message("tool", "rain", call_id="call_1"),
+    ]
+    assert written(prompt) == [
+        {"role": "assistant", "content": None, "tool_calls": [wire(CALL)]},
+        {"role": "tool", "tool_call_id": "call_1", "content": NO_RESULT},
         {"role": "user", "content": "Hello?"},
+        {"role": "system", "content": "The function weather has answered: rain"},
     ]
 
 
@@ -149,7 +163,7 @@ def test_a_call_that_nothing_answered_is_answered_so():
 
 def test_a_result_whose_call_is_forgotten_is_told_in_words():
     assert written([Message("tool", "rain", call_id="call_9")]) == [
-        {"role": "system", "content": "The function's result: rain"}
+        {"role": "system", "content": "A function has answered: rain"}
     ]
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
+import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -88,6 +90,12 @@ async def test_01_without_keys_any_is_fine(server, http):
     await greeted(http, server.make_url("/v1/realtime"), headers={"Authorization": "Bearer x"})
 
 
+async def test_01_a_request_without_an_upgrade_is_told_so_in_openais_form(server, http):
+    async with http.get(server.make_url("/v1/realtime")) as answer:
+        assert answer.status == 400
+        assert set((await answer.json())["error"]) == {"message", "type", "param", "code"}
+
+
 @pytest.mark.parametrize(
     ("offered", "echoed"),
     [
@@ -124,8 +132,6 @@ async def test_03_a_name_of_unreasonable_length_is_refused_before_the_upgrade(se
 
 
 async def test_04_both_paths_over_tls_and_without(runtime, manners, server, http, tmp_path: Path):
-    import ssl
-
     certificate, key = own_certificate(tmp_path)
     trusting = ssl.create_default_context(cafile=str(certificate))
     app = make_app(runtime, Metrics(), SessionConfig(), manners)
@@ -194,7 +200,8 @@ async def test_07_no_frame_is_a_mebibyte_and_all_are_text(connect, runtime):
 
     client.socket.receive = kept
     for name in ("instructions", "tracing", "prompt", "truncation"):
-        await client.send("session.update", session={name: "\U0001f600" * 60_000})
+        update = {"type": "session.update", "session": {name: "\U0001f600" * 50_000}}
+        await client.socket.send_str(json.dumps(update, ensure_ascii=False))
         await client.until("session.updated", "error")
     await client.send("session.update", session={"instructions": "be kind"})
     await client.say(TURN)
@@ -249,6 +256,16 @@ async def test_08_of_transcription_only_the_protocols_three_are_echoed(connect):
     near = {"noise_reduction": {"type": "near_field", "strength": 1}}
     heard = (await updated(client, audio={"input": near}))["audio"]["input"]
     assert heard["noise_reduction"] == {"type": "near_field"}
+
+
+@pytest.mark.parametrize("depth", [2_000, 20_000])
+async def test_08_what_is_nested_too_deeply_is_refused_and_the_session_lives(connect, depth):
+    client = await connect()
+    session = '{"a":' * depth + "1" + "}" * depth
+    await client.socket.send_str(f'{{"type":"session.update","session":{session}}}')
+    assert (await client.until("session.updated", "error"))["type"] == "error"
+    assert client.events[-1]["error"]["code"] == "invalid_json"
+    assert (await updated(client, instructions="x"))["instructions"] == "x"
 
 
 async def test_09_semantic_vad_is_taken_echoed_with_its_booleans_and_ends_turns(connect):

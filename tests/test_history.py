@@ -70,6 +70,20 @@ def test_calls_have_a_size():
     assert tokens_of([Message("assistant", "", calls=(ToolCall("c", "f", "x" * 350),))]) > 100
 
 
+def test_a_result_that_would_fill_the_prompt_is_cut_and_says_so():
+    talk = Conversation("conv").of(
+        [
+            said("a", "user", "How is it in Oslo?"),
+            FunctionCall("b", *vars(WEATHER).values()),
+            FunctionResult("c", "call_1", "rain " * 10_000),
+        ]
+    )
+    prompt = talk.prompt("Be kind.", budget_tokens=1_000)
+    assert [m.role for m in prompt] == ["system", "user", "assistant", "tool"]
+    assert tokens_of(prompt) < 400
+    assert prompt[-1].text.endswith("(the rest is left out)")
+
+
 def test_a_conversation_of_some_items_is_not_the_conversation():
     talk = Conversation("conv_1")
     talk.add(said("a", "user", "one"))

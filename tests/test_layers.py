@@ -20,7 +20,7 @@ PACKAGES = ("realtime", "bootstrap")
 LAYERS = {
     "4 edge": (
         "__main__ server websocket rest rest.* runtime watchdog calibration guard steps tls lineup"
-        " voices cors client_secrets certificate doctor.*"
+        " voices cors opening client_secrets certificate doctor.*"
     ),
     "3 session": "recording session speaker reply ear outbox response requests outputs calls",
     "2 engines": "batcher threads engines engines.*",

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 
 import aiohttp
 import pytest
 from aiohttp.test_utils import TestServer
+from jiwer import wer
+from openai import AsyncOpenAI
 from openai.types.realtime import RealtimeServerEvent
 from pydantic import TypeAdapter
+from whisper_normalizer.english import EnglishTextNormalizer
 
 from realtime.errors import TranscriptionError
 from realtime.metrics import Metrics
 from realtime.server import make_app
 from realtime.session_config import SessionConfig
 from realtime.speaker import Manners
-from tests.client import Client, clip, quiet
+from tests.client import Client, clip, quiet, transcripts
 
 TURN = quiet(0.3) + clip("ls_6930_0000") + quiet(1)
 HEARD = "conversation.item.input_audio_transcription"
+CLIPS = ("ls_6930_0000", "vctk_p287_004_clean")
+normal = EnglishTextNormalizer()
 SERVER = TypeAdapter(RealtimeServerEvent)
 
 
@@ -183,3 +189,24 @@ async def test_nobody_is_greeted_in_a_session_that_only_listens(runtime):
         await client.say(TURN)
         await client.until(f"{HEARD}.completed")
     assert client.of("response.created") == []
+
+
+async def test_45_real_words_through_openais_client(echo_url):
+    client = AsyncOpenAI(api_key="none", base_url=f"{echo_url}/v1")
+    heard = []
+    async with client.realtime.connect(extra_query={"intent": "transcription"}) as connection:
+        for name in CLIPS:
+            audio = base64.b64encode(quiet(0.3) + clip(name) + quiet(1)).decode()
+            await connection.input_audio_buffer.append(audio=audio)
+        async with asyncio.timeout(60):
+            async for event in connection:
+                assert event.type != "error", event
+                assert not event.type.startswith("response.")
+                if event.type == f"{HEARD}.completed":
+                    heard.append(event.transcript)
+                if len(heard) == len(CLIPS):
+                    break
+    await client.close()
+    said = transcripts()
+    for name, words in zip(CLIPS, heard, strict=True):
+        assert wer(normal(said[name]), normal(words)) <= 0.2

@@ -233,3 +233,33 @@ async def test_one_bad_window_fails_alone(whisper, decoder):
     with pytest.raises(TranscriptionError):
         await bad
     assert len(decoder.batches[1]) == 4
+
+
+async def test_windows_whose_words_are_timed_share_a_run_only_in_one_language():
+    def window(language: str | None, words: bool) -> Window:
+        features = np.zeros((80, 10), np.float32)
+        return Window(features, 0.1, Attempt(15.0), language, words=words)
+
+    assert window("en", True).key == window("en", True).key
+    assert window("en", True).key != window("de", True).key
+    assert window(None, True).key != window(None, True).key
+    assert window("en", True).key != window("en", False).key
+    assert window(None, False).key == window("de", False).key
+
+
+async def test_words_of_a_batch_are_those_of_the_windows_alone(whisper):
+    clips = [ear_audio(name) for name in ("ls_6930_0000", "lj001_0016")]
+    silence = np.zeros(32_000, np.int16)
+    asked = [Utterance(audio, language="en", words=True) for audio in (*clips, silence)]
+    alone = [await whisper.transcribe(utterance, owner=0) for utterance in asked]
+    together = await asyncio.gather(
+        *(whisper.transcribe(utterance, owner=n) for n, utterance in enumerate(asked))
+    )
+    assert [t.text for t in together] == [t.text for t in alone]
+    assert together[2].passages == ()
+    for one, other in zip(alone[:2], together[:2], strict=True):
+        [passage], [same] = one.passages, other.passages
+        assert "".join(word.text for word in passage.words).strip() == one.text
+        assert [w.start_s for w in passage.words] == pytest.approx(
+            [w.start_s for w in same.words], abs=0.1
+        )

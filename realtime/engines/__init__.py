@@ -117,13 +117,11 @@ class Delta:
 
 
 class Replier(Protocol):
-    """A prompt -> the reply's text as it is written. Closing the iterator stops the writing.
-
-    A replier that knows nothing of functions leaves `tools` out, and gets calls and results told in
-    words.
-    """
+    """A prompt -> the reply's text as it is written. Closing the iterator stops the writing."""
 
     prompt_tokens: int
+    calls_functions: bool
+    """False: it is given no `tools`, and reads the calls and results of the history as words."""
 
     def reply(
         self,

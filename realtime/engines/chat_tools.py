@@ -14,7 +14,7 @@ from typing import Any
 
 from realtime.engines import CallPart
 from realtime.ids import new_id
-from realtime.prompt import Message, ToolCall, plain
+from realtime.prompt import Message, ToolCall
 from realtime.tools import Toolbox
 
 NO_RESULT = "There is no result yet."
@@ -46,40 +46,43 @@ def asked(toolbox: Toolbox | None) -> dict[str, Any]:
 
 
 def written(messages: Sequence[Message]) -> list[dict[str, Any]]:
-    """A prompt as an endpoint takes it: every call answered, right where it was made."""
-    results: dict[str, Message] = {}
+    """A prompt as an endpoint takes it: every call answered, right where it was made.
+
+    A result that came after something else was said stays in its place, in words; so the model
+    reads it as what is new.
+    """
+    lines: list[dict[str, Any]] = []
+    names: dict[str, str] = {}
+    waiting: dict[str, dict[str, Any]] = {}
     for message in messages:
         if message.role == "tool":
-            results.setdefault(message.call_id, message)
-    lines: list[dict[str, Any]] = []
-    called: set[str] = set()
-    for message in _without_results(messages):
-        fresh = [c for c in message.calls if c.call_id not in called]
-        called.update(c.call_id for c in fresh)
-        if message.calls and not fresh and not message.text:
+            if line := waiting.pop(message.call_id, None):
+                line["content"] = message.text
+            else:
+                lines.append({"role": "system", "content": _in_words(message, names)})
             continue
-        line: dict[str, Any] = {"role": message.role, "content": message.text}
-        if fresh:
-            line["tool_calls"] = [_call(call) for call in fresh]
-            line["content"] = message.text or None
-        lines.append(line)
-        for call in fresh:
-            result = results.get(call.call_id)
-            text = result.text if result else NO_RESULT
-            lines.append({"role": "tool", "tool_call_id": call.call_id, "content": text})
+        waiting = {}
+        calls = [c for c in message.calls if c.call_id not in names]
+        if not message.calls:
+            lines.append({"role": message.role, "content": message.text})
+        elif calls or message.text:
+            lines.append({"role": "assistant", "content": message.text or None})
+        if calls:
+            lines[-1]["tool_calls"] = [_call(call) for call in calls]
+        for call in calls:
+            names[call.call_id] = call.name
+            waiting[call.call_id] = line = {
+                "role": "tool",
+                "tool_call_id": call.call_id,
+                "content": NO_RESULT,
+            }
+            lines.append(line)
     return lines
 
 
-def _without_results(messages: Sequence[Message]) -> list[Message]:
-    """Results go where their calls are; one whose call is not there is told in words."""
-    known = {call.call_id for message in messages for call in message.calls}
-    kept: list[Message] = []
-    for message in messages:
-        if message.role != "tool":
-            kept.append(message)
-        elif message.call_id not in known:
-            kept += plain([message])
-    return kept
+def _in_words(result: Message, names: dict[str, str]) -> str:
+    name = names.get(result.call_id)
+    return f"{f'The function {name}' if name else 'A function'} has answered: {result.text}"
 
 
 def _call(call: ToolCall) -> dict[str, Any]:

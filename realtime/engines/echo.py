@@ -13,6 +13,7 @@ class EchoReplier:
     """Repeats the caller's last message."""
 
     prompt_tokens = 1_000_000
+    calls_functions = False
     alive = True
 
     async def prepare(self, prompt: Sequence[Message], *, owner: Hashable) -> None:

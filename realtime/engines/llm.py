@@ -77,6 +77,8 @@ class EmbeddedReplier:
     """`load` blocks; `warm`, `prepare` and `reply` are for the event loop."""
 
     prompt_tokens = SLOT_TOKENS - REPLY_TOKENS - 64
+    calls_functions = False
+    """A model of this size calls functions at random."""
 
     def __init__(
         self,
@@ -171,8 +173,6 @@ class EmbeddedReplier:
         tools: Toolbox | None = None,
     ) -> AsyncGenerator[Delta, None]:
         """The reply's text as it is written; closing the iterator closes the connection.
-
-        `tools` are left out: a model of this size calls functions at random.
 
         Raises:
             ReplyError: the model refused the prompt or went away; nothing more will come.

@@ -24,7 +24,7 @@ from realtime.engines.chat_tools import CallStream, asked, written
 from realtime.errors import ReplyError, SettingsError
 from realtime.prompt import Message, newer_half
 from realtime.thoughts import Thoughts
-from realtime.tools import Toolbox
+from realtime.tools import CALL_TOKENS, Toolbox
 from realtime.usage import Tokens
 
 if TYPE_CHECKING:
@@ -71,6 +71,8 @@ class OpenAIReplier:
     `first_token_timeout_s` is for everything until the first word that can be spoken: connecting,
     asking again, thinking. `stall_timeout_s` begins anew with each word.
     """
+
+    calls_functions = True
 
     def __init__(
         self,
@@ -173,7 +175,7 @@ class OpenAIReplier:
         Raises:
             ReplyError: no reply, or no more of it; the code says why.
         """
-        limit = min(max_tokens, self._reply_tokens)
+        limit = min(max_tokens, self._reply_tokens + (CALL_TOKENS if tools else 0))
         tries = _Tries(list(prompt), _now() + self._first_token_timeout_s)
         said = False
         while True:

@@ -117,12 +117,12 @@ def _language(form: Form, reach: Reach) -> str | None:
     if code is None:
         raise _wrong("language", f"'{given}' is no language: give its ISO 639-1 code, such as 'en'")
     if code not in reach.languages:
-        hint = english_only() if len(reach.languages) == 1 else ""
+        hint = _english_only() if len(reach.languages) == 1 else ""
         raise _wrong("language", f"the recogniser that is loaded does not know '{code}'{hint}")
     return code
 
 
-def english_only() -> str:
+def _english_only() -> str:
     """What to do about a recogniser that knows English alone."""
     return (
         ", only English; start the server with a multilingual one, such as --whisper small "

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import Executor
 from contextlib import aclosing
 from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 from aiohttp import web
 
@@ -15,10 +17,10 @@ from realtime.engines import Engines, Transcript, Utterance
 from realtime.engines.sound_file import read_sound
 from realtime.metrics import Metrics
 from realtime.recording import hear_recording
-from realtime.rest.asked import FORMATS, Asked, english_only, read_asked
+from realtime.rest.asked import FORMATS, Asked, read_asked
 from realtime.rest.event_stream import DONE, begin, event, send
 from realtime.rest.gone import while_connected
-from realtime.rest.problem import ClientGone, Problem, problem_of, too_many
+from realtime.rest.problem import ClientGone, problem_of, too_many
 from realtime.rest.upload import Form, read_form
 from realtime.subtitles import srt, vtt
 from realtime.transcription_body import (
@@ -96,7 +98,12 @@ class TranscriptionRoutes:
         async with aclosing(self._hear(form, asked, translate)) as transcripts:
             async for transcript in transcripts:
                 add(heard, transcript)
-        return _told(heard, asked, "translate" if translate else "transcribe")
+        task = "translate" if translate else "transcribe"
+        loop = asyncio.get_running_loop()  # hours of speech are megabytes of words
+        body = await loop.run_in_executor(self._pool, _told, heard, asked, task)
+        kind = FORMATS[asked.response_format]
+        charset = "utf-8" if kind.startswith("text/") else None
+        return web.Response(body=body, content_type=kind, charset=charset)
 
     async def _stream(
         self, request: web.Request, form: Form, asked: Asked, translate: bool
@@ -129,11 +136,6 @@ class TranscriptionRoutes:
         self, form: Form, asked: Asked, translate: bool
     ) -> AsyncGenerator[Transcript, None]:
         transcriber = self._engines().transcriber
-        if translate and asked.language not in (None, "en") and not transcriber.reach.translates:
-            message = (
-                f"'language': speech cannot be translated: the recogniser hears{english_only()}"
-            )
-            raise Problem(400, message, code="invalid_value", param="language")
         how = Utterance(
             np.zeros(0, np.int16),
             language=asked.language,
@@ -165,14 +167,14 @@ def add(heard: Recorded, transcript: Transcript) -> str:
     return heard.text[before:]
 
 
-def _told(heard: Recorded, asked: Asked, task: str) -> web.Response:
+def _told(heard: Recorded, asked: Asked, task: str) -> bytes:
+    """The body of the answer."""
     kind = asked.response_format
     if kind == "verbose_json":
-        return web.json_response(verbose_body(heard, task=task, granularities=asked.granularities))
+        body = verbose_body(heard, task=task, granularities=asked.granularities)
+        return msgspec.json.encode(body)
     if kind == "json":
-        return web.json_response(json_body(heard, logprobs=asked.logprobs))
+        return msgspec.json.encode(json_body(heard, logprobs=asked.logprobs))
     if kind == "text":
-        text = heard.text + "\n"
-    else:
-        text = srt(heard.segments) if kind == "srt" else vtt(heard.segments)
-    return web.Response(text=text, content_type=FORMATS[kind], charset="utf-8")
+        return f"{heard.text}\n".encode()
+    return (srt(heard.segments) if kind == "srt" else vtt(heard.segments)).encode()

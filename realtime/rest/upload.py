@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import IO
 
 from aiohttp import BodyPartReader, web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from realtime.rest.problem import ClientGone, Problem
 
@@ -23,6 +24,10 @@ MAX_TEXT_BYTES = 16_384
 PIECE_BYTES = 262_144
 IDLE_S = 30.0
 """An upload of which nothing comes for so long is given up."""
+
+
+BROKEN = (ValueError, AssertionError, LookupError, HttpProcessingError)
+"""What aiohttp raises of a form that is none."""
 
 
 @dataclass
@@ -71,7 +76,7 @@ async def read_form(request: web.Request, *, max_bytes: int) -> AsyncGenerator[F
             raise Problem(408, message, code="timeout") from None
         except (ConnectionError, web.RequestPayloadError):
             raise ClientGone from None
-        except (ValueError, AssertionError, LookupError) as error:  # aiohttp's, of a broken form
+        except BROKEN as error:
             message = f"the form cannot be read: {error}"
             raise Problem(400, message, code="invalid_form") from error
         yield form

@@ -6,6 +6,8 @@ import json
 from importlib.metadata import version
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parent.parent.parent
 PAGE = ROOT / "docs" / "compatibility.md"
 NODE = Path(__file__).parent / "node"
@@ -35,6 +37,9 @@ Other people's programs, unmodified, against the server on its embedded models a
 Cell = tuple[str, str]
 """A client and a feature."""
 
+FOUND = pytest.StashKey[dict[Cell, bool]]()
+"""Where a run keeps what it found so far."""
+
 
 def versions() -> dict[str, str]:
     """The clients, in the order of the rows, each with its version here."""
@@ -63,8 +68,11 @@ def page(found: dict[Cell, bool]) -> str:
         cells = [{True: "yes", False: "**no**", None: ""}[found.get((client, f))] for f in columns]
         rows.append(f"| {client} | {number} | {' | '.join(cells)} |")
     meanings = [f"- **{feature}**: {FEATURES[feature]}" for feature in columns]
-    return HEAD + "\n".join(rows) + "\n\nAn empty cell was not looked at.\n\n" + (
-        "\n".join(meanings) + "\n"
+    return (
+        HEAD
+        + "\n".join(rows)
+        + "\n\nAn empty cell was not looked at.\n\n"
+        + ("\n".join(meanings) + "\n")
     )
 
 

@@ -12,18 +12,16 @@ import pytest
 
 pytest.importorskip("cryptography")
 
-from cryptography import x509  # noqa: E402
-from cryptography.hazmat.primitives import hashes, serialization  # noqa: E402
-from cryptography.hazmat.primitives.asymmetric import ec  # noqa: E402
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
-from tests.clients import chat, compatibility, serve  # noqa: E402
-from tests.clients.wire import Wire  # noqa: E402
-from tests.conftest import run_server  # noqa: E402
+from tests.clients import chat, compatibility, serve
+from tests.clients.wire import Wire
+from tests.conftest import run_server
 
-HERE = Path(__file__).parent
-
-# Of the clients' own packages about themselves and one another, in versions that are pinned.
-THEIRS = ("ignore::DeprecationWarning", "ignore::UserWarning", "ignore::ResourceWarning")
+THEIRS = "(pipecat|livekit|openai).*"
+"""Packages whose warnings about themselves are theirs: their versions are pinned."""
 
 LAST = ("test_message_forms.py", "test_compatibility.py")
 """Files that look at what all the others did."""
@@ -40,17 +38,12 @@ def pytest_configure(config: pytest.Config) -> None:
         "markers", "feature(client, feature): a cell of docs/compatibility.md; yes if it passes"
     )
     config.addinivalue_line("markers", "errors(*codes): the `error` events that are meant to come")
-    config.stash[FOUND] = {}
-
-
-FOUND = pytest.StashKey[dict[compatibility.Cell, bool]]()
+    for kind in ("DeprecationWarning", "UserWarning"):
+        config.addinivalue_line("filterwarnings", f"ignore::{kind}:{THEIRS}")
+    config.stash[compatibility.FOUND] = {}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if HERE in item.path.parents:
-            for rule in THEIRS:
-                item.add_marker(pytest.mark.filterwarnings(rule))
     items.sort(key=lambda item: LAST.index(item.path.name) + 1 if item.path.name in LAST else 0)
 
 
@@ -60,7 +53,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     report = yield
     if report.skipped:
         return report
-    found = item.config.stash[FOUND]
+    found = item.config.stash[compatibility.FOUND]
     for mark in item.iter_markers("feature"):
         client, feature = mark.args
         assert feature in compatibility.FEATURES, feature

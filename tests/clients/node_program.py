@@ -18,8 +18,7 @@ async def run(script: str, *, trust: Path | None = None, **asked: Any) -> dict[s
     """Run one; `trust` is a certificate that it takes for a good one, `asked` is what it gets."""
     more = {"NODE_EXTRA_CA_CERTS": str(trust)} if trust else {}
     process = await asyncio.create_subprocess_exec(
-        "node",
-        script,
+        *("node", "--experimental-websocket", script),  # on by itself from Node 22
         json.dumps(asked),
         cwd=NODE,
         env={**os.environ, **more},

@@ -1,7 +1,7 @@
 """`python -m realtime`, with every message of its WebSockets written to a file as it passes.
 
 One line of JSON each: `{"socket": 1, "opened": {…}}`, then `{"socket": 1, "from": "server",
-"event": {…}}`. It is told of nothing but aiohttp's sockets, so the server is the one that users run.
+"event": {…}}`. Nothing but aiohttp's sockets knows of it: the server is the one that users run.
 """
 
 from __future__ import annotations
@@ -32,6 +32,8 @@ def record(path: str) -> None:
         file.write(json.dumps({"socket": known.get(self, 0), **what}) + "\n")
 
     async def recorded_prepare(self: web.WebSocketResponse, request: web.BaseRequest) -> Any:
+        if self in known:
+            return await prepare(self, request)  # aiohttp asks again when the handler returns
         known[self] = next(numbers)
         headers = request.headers
         opened = {

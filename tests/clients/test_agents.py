@@ -53,6 +53,7 @@ async def test_40_agents_are_interrupted(run: Run, wire: Wire) -> None:
     first, told, second = found["history"][:3]
     assert misheard(FIRST, first["text"]) <= 0.15
     assert misheard(SECOND, second["text"]) <= 0.15
+    assert told["text"]
     assert STORY.startswith(told["text"])
     assert len(told["text"]) < len(STORY) / 2
     assert wire.asked("conversation.item.retrieve")

@@ -62,15 +62,15 @@ class Wire:
 
     def sent(self, *types: str) -> list[dict[str, Any]]:
         """What the server said, of these types or all."""
-        return [
-            p.event for p in self.passed() if p.sender == "server" and (not types or p.type in types)
-        ]
+        return self._events("server", types)
 
     def asked(self, *types: str) -> list[dict[str, Any]]:
         """What the client said, of these types or all."""
-        return [
-            p.event for p in self.passed() if p.sender == "client" and (not types or p.type in types)
-        ]
+        return self._events("client", types)
+
+    def _events(self, sender: str, types: tuple[str, ...]) -> list[dict[str, Any]]:
+        passed = [p for p in self.passed() if p.sender == sender]
+        return [p.event for p in passed if not types or p.type in types]
 
     def trace(self) -> str:
         """The order of events for a person to read."""

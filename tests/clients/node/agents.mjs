@@ -61,7 +61,7 @@ function messages() {
 async function spoken() {
   say(asked.speech[0]);
   await log.count('response.done');
-  const history = await log.until('history with words of both', () => {
+  const history = await log.until(() => `all words in ${JSON.stringify(messages())}`, () => {
     const told = messages();
     return told.length === 2 && told.every((message) => message.text) && told;
   });
@@ -71,12 +71,12 @@ async function spoken() {
 
 async function interrupted() {
   say(asked.speech[0]);
-  await log.count('their.audio', 3);
+  await log.count('their.audio', 24); // of 100 ms, sent as they are played: words were heard
   say(asked.speech[1]);
   const [done] = await log.count('response.done');
   await log.count('conversation.item.input_audio_transcription.completed', 2);
   await log.count('response.created', 2);
-  await log.until('all words in the history', () => {
+  await log.until(() => `all words in ${JSON.stringify(messages())}`, () => {
     const told = messages();
     return told.length >= 3 && told.slice(0, 3).every((message) => message.text);
   });

@@ -92,7 +92,7 @@ async function tool() {
 async function interrupted() {
   const { connection, log, errors } = await open(listening({ instructions: 'Tell a story.' }));
   say(connection, asked.speech[0]);
-  await log.count('response.output_audio.delta');
+  await log.count('response.output_audio.delta', 24); // of 100 ms, sent as they are played
   say(connection, asked.speech[1]);
   const [done] = await log.count('response.done');
   await log.count('response.created', 2);

@@ -2,7 +2,7 @@
 
 import { readFileSync } from 'node:fs';
 
-export const TIMEOUT_MS = 60_000;
+export const TIMEOUT_MS = 40_000;
 export const asked = JSON.parse(process.argv[2]);
 
 /** A file of PCM16 as pieces of 100 ms at 24 kHz. */
@@ -34,11 +34,13 @@ export class Log {
     return this.events.filter((event) => event.type === type);
   }
 
-  /** What `find` returns as soon as that is truthy. */
+  /** What `find` returns as soon as that is truthy; `what` says what is missing. */
   until(what, find) {
     return new Promise((resolve, reject) => {
-      const seen = () => [...new Set(this.events.map((event) => event.type))].join(', ');
-      const timer = setTimeout(() => reject(new Error(`no ${what}; seen: ${seen()}`)), TIMEOUT_MS);
+      const timer = setTimeout(() => {
+        const seen = [...new Set(this.events.map((event) => event.type))].join(', ');
+        reject(new Error(`no ${what()}; seen: ${seen}`));
+      }, TIMEOUT_MS);
       const look = () => {
         const found = find();
         if (!found) return;
@@ -53,7 +55,7 @@ export class Log {
 
   /** The events of one type, as soon as there are so many of them. */
   count(type, many = 1) {
-    return this.until(`${type} number ${many}`, () => {
+    return this.until(() => `${type} number ${many}`, () => {
       const found = this.of(type);
       return found.length >= many && found;
     });

@@ -1,0 +1,93 @@
+"""Every message that the server sent in this run, by the clients' own types. Runs near the end."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pydantic
+import pytest
+from openai.types.beta.realtime import RealtimeServerEvent as BetaServerEvent
+from openai.types.realtime import RealtimeServerEvent
+from pipecat.services.openai.realtime import events as pipecat_events
+
+from tests.clients import node_program
+from tests.clients.wire import Passed, Wire
+
+MAX_FRAME_BYTES = 1024 * 1024
+"""What the `websockets` package takes by default."""
+
+SHOWN = 5
+
+Check = Callable[[dict[str, Any]], object]
+
+
+@pytest.fixture(scope="module")
+def sent(record: Path) -> list[Passed]:
+    """What the server said; nothing is proven by a run that had few kinds of it."""
+    passed = [p for p in Wire(record, whole=True).passed() if p.sender == "server"]
+    if len({p.type for p in passed if not p.beta}) < 25:
+        pytest.skip("the other tests of this folder were not run")
+    return passed
+
+
+def misfits(events: list[dict[str, Any]], check: Check) -> dict[str, str]:
+    """Type of event -> the first complaint about one."""
+    found: dict[str, str] = {}
+    for event in events:
+        try:
+            check(event)
+        except (pydantic.ValidationError, TypeError, ValueError, AttributeError) as error:
+            found.setdefault(event["type"], f"{error}\n{json.dumps(event)[:600]}")
+    return found
+
+
+@pytest.mark.feature("openai (Python)", "message forms")
+def test_46_messages_fit_openais_types(sent: list[Passed]) -> None:
+    """Strictly: no string where a number is meant, nothing that is required left out."""
+    types: pydantic.TypeAdapter[Any] = pydantic.TypeAdapter(RealtimeServerEvent)
+    events = [p.event for p in sent if not p.beta]
+    wrong = misfits(events, lambda e: types.validate_json(json.dumps(e), strict=True))
+    assert not wrong
+
+
+@pytest.mark.feature("openai (Python), beta.realtime", "message forms")
+def test_46_beta_messages_fit_openais_types(sent: list[Passed]) -> None:
+    types: pydantic.TypeAdapter[Any] = pydantic.TypeAdapter(BetaServerEvent)
+    events = [p.event for p in sent if p.beta]
+    assert events
+    wrong = misfits(events, lambda e: types.validate_json(json.dumps(e), strict=True))
+    assert not wrong
+
+
+@pytest.mark.feature("pipecat-ai", "message forms")
+def test_46_messages_fit_pipecats_models(sent: list[Passed]) -> None:
+    """Of conversations: it has no model of a session that only transcribes."""
+    known = pipecat_events._server_event_types
+    events = [p.event for p in sent if not p.beta and p.type in known]
+    events = [e for e in events if e.get("session", {}).get("type") != "transcription"]
+    assert len({e["type"] for e in events}) > 20
+    wrong = misfits(events, lambda e: known[e["type"]].model_validate(e))
+    assert not wrong
+
+
+@pytest.mark.feature("@openai/agents-realtime", "message forms")
+async def test_46_messages_fit_the_agents_schemas(sent: list[Passed], tmp_path: Path) -> None:
+    events = tmp_path / "events.jsonl"
+    events.write_text("".join(json.dumps(p.event) + "\n" for p in sent if not p.beta))
+    found = await node_program.run("forms.mjs", events=str(events))
+    assert found["checked"] > 100
+    assert not found["misfits"], json.dumps(found["misfits"][:SHOWN])[:3_000]
+    assert set(found["unknown"]) <= {"input_audio_buffer.timeout_triggered"}
+
+
+def test_46_every_message_has_an_id_of_its_own(sent: list[Passed]) -> None:
+    ids = [p.event["event_id"] for p in sent]
+    assert all(isinstance(id_, str) and id_ for id_ in ids)
+    assert len(ids) == len(set(ids))
+
+
+def test_7_no_message_is_too_large_for_a_client(sent: list[Passed]) -> None:
+    assert max(p.size_bytes for p in sent) < MAX_FRAME_BYTES
