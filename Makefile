@@ -20,7 +20,7 @@ CHATTERBOX_READY := $(CHATTERBOX)/.ready
 CLIENTS := .venv-clients
 CLIENTS_READY := $(CLIENTS)/.ready
 CLIENTS_NODE := tests/clients/node
-CLIENTS_NODE_READY := $(CLIENTS_NODE)/node_modules/.package-lock.json
+CLIENTS_NODE_READY := $(CLIENTS_NODE)/node_modules/.ready
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 LOCK := $(BIN)/uv pip compile --quiet --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate \
@@ -48,7 +48,7 @@ test: $(DEV_READY) ## run the tests (PYTEST_ARGS="-k turns"), and the page's whe
 test-chatterbox: $(CHATTERBOX_READY) ## run Chatterbox's tests (Linux; installs torch: 6 GB)
 	$(CHATTERBOX)/bin/python -m pytest tests/chatterbox $(PYTEST_ARGS)
 
-test-clients: $(CLIENTS_READY) $(CLIENTS_NODE_READY) ## talk to the server through other people's clients (needs node 20)
+test-clients: $(CLIENTS_READY) $(CLIENTS_NODE_READY) ## run other people's clients against the server (needs node 20)
 	$(CLIENTS)/bin/python -m pytest tests/clients $(PYTEST_ARGS)
 
 lint: $(DEV_READY) ## ruff (lint and format) and mypy
@@ -81,7 +81,7 @@ lock: ## write requirements/ anew from pyproject.toml (LOCK_FLAGS=--upgrade)
 	$(LOCK) pyproject.toml --group build --extra dev --extra openai --extra gpu --extra chatterbox \
 		--overrides requirements/chatterbox-overrides.txt --constraints requirements/gpu.txt \
 		--python-platform x86_64-manylinux_2_28 --output-file requirements/chatterbox.txt
-	$(LOCK) pyproject.toml --group build --group clients --extra dev \
+	$(LOCK) pyproject.toml --universal --group build --group clients --extra dev --extra openai \
 		--overrides requirements/clients-overrides.txt --constraints requirements/run.txt \
 		--output-file requirements/clients.txt
 	cd $(CLIENTS_NODE) && npm install --package-lock-only --no-audit --no-fund

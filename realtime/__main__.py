@@ -18,7 +18,7 @@ from realtime.calibration import calibrate
 from realtime.capacity import Capacity
 from realtime.errors import BanterError, SettingsError
 from realtime.keys import is_loopback
-from realtime.lineup import engine_of_voice, plan_of, replier_of
+from realtime.lineup import engine_of_voice, names_of, plan_of, replier_of
 from realtime.metrics import Metrics
 from realtime.playout import Pacing
 from realtime.rest.transcriptions import UploadLimits
@@ -137,6 +137,7 @@ async def _start(settings: Settings) -> tuple[web.AppRunner, Runtime]:
         origins=settings.cors_origins,
         only_here=is_loopback(settings.host),
         uploads=UploadLimits(settings.upload_mib, settings.upload_minutes),
+        models=names_of(settings),
         steps=steps,
     )
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_TIMEOUT_S)

@@ -17,7 +17,7 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from realtime.batching import FINAL, BatchQueue
+from realtime.batching import FILE, FINAL, BatchQueue
 from realtime.errors import Saturated, StageError
 from realtime.fair_queue import Waiting
 from realtime.metrics import Metrics
@@ -30,6 +30,13 @@ log = logging.getLogger("banter.batcher")
 STUCK_S = 60.0
 """An engine that works on one batch for longer than this is taken to be lost, and its stage says
 so: a thread inside a library cannot be stopped."""
+
+LIVE_S = 10.0
+"""For so long after a job that somebody waited for, the engine is taken to be in live use."""
+
+FILE_REST = 3.0
+"""In live use, an engine that worked on files leaves them alone for so many times as long as that
+took: whoever comes then finds it free, and the processor's cores too."""
 
 
 @dataclass(eq=False)
@@ -71,6 +78,7 @@ class Batcher(Generic[Job, Result]):
         self._wake = threading.Condition()
         self._closing = False
         self._begun: float | None = None
+        self._live_at, self._files_at = float("-inf"), 0.0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
 
@@ -162,12 +170,26 @@ class Batcher(Generic[Job, Result]):
 
     def _next_batch(self) -> list[Waiting[_Ticket[Job, Result]]]:
         with self._wake:
-            while not len(self._queue) and not self._closing:
-                self._wake.wait()
+            while not self._closing and (wait_s := self._wait_s()) != 0:
+                self._wake.wait(wait_s)
             if self._closing:
                 return []
             batch = self._queue.next_batch()
             return [entry for entry in batch if not entry.job.waiter.cancelled()]
+
+    def _wait_s(self) -> float | None:
+        """How long to wait for work: 0 if there is some, None until it comes. Files rest."""
+        most_urgent = self._queue.most_urgent
+        if most_urgent is None or most_urgent < FILE:
+            return None if most_urgent is None else 0
+        return max(0.0, self._files_at - time.perf_counter())
+
+    def _rest(self, rank: int, begun: float, ended: float) -> None:
+        """After a batch: note that the engine is in live use, or let files wait because it is."""
+        if rank < FILE:
+            self._live_at = ended
+        elif begun - self._live_at < LIVE_S:
+            self._files_at = ended + FILE_REST * (ended - begun)
 
     def _results(
         self, batch: list[Waiting[_Ticket[Job, Result]]]
@@ -183,7 +205,10 @@ class Batcher(Generic[Job, Result]):
         else:
             with self._wake:
                 self._queue.ran(batch, time.perf_counter() - begun)
-        took_s, self._begun = time.perf_counter() - begun, None
+        ended = time.perf_counter()
+        took_s, self._begun = ended - begun, None
+        if batch:
+            self._rest(batch[0].rank, begun, ended)
         self._metrics.observe(f"{self.stage}.run_ms", took_s * 1e3)
         self._metrics.observe(f"{self.stage}.batch", len(batch))
         return results

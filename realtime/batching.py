@@ -95,6 +95,11 @@ class BatchQueue(Generic[Job]):
         """The summed cost of what waits."""
         return self._waiting.cost
 
+    @property
+    def most_urgent(self) -> int | None:
+        """The first rank of which something waits; None where nothing does."""
+        return min(self._waiting.ranks, default=None)
+
     def push(
         self,
         job: Job,

@@ -53,6 +53,16 @@ def plan_of(settings: Settings) -> bootstrap.Plan:
     )
 
 
+def names_of(settings: Settings) -> tuple[str, ...]:
+    """What the recogniser and the voice are called, for the list of models."""
+    own = {"embedded": "tiny.en", "gpu": "large-v3-turbo"}
+    voice = voice_of(settings)
+    return (
+        settings.whisper or own[profile_of(settings)],
+        "hibari" if voice == "embedded" else voice,
+    )
+
+
 def has_gpu() -> bool:
     """A CUDA device that CTranslate2, and so torch, can use."""
     import ctranslate2

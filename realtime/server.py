@@ -92,11 +92,13 @@ def make_app(
     origins: Iterable[str] = (),
     only_here: bool = False,
     uploads: UploadLimits | None = None,
+    models: Iterable[str] = (),
     steps: Steps | None = None,
 ) -> web.Application:
     """The application around engines that are loaded and started; without a capacity it takes as
     many sessions as any machine would, without keys it asks for none. `origins` are the web pages
-    that may call it, `only_here` says that no other machine can reach it."""
+    that may call it, `only_here` says that no other machine can reach it, `models` are the names of
+    those that are loaded."""
     keys, origins = tuple(keys), tuple(origins)
     ephemeral = EphemeralKeys()
     check = guard(keys, ephemeral, origins=origins, only_here=only_here)
@@ -116,7 +118,7 @@ def make_app(
     app.router.add_get("/realtime", realtime)
     store = getattr(runtime.engines.voice, "store", None)
     app.router.add_routes(VoiceRoutes(store, keyed=bool(keys)).routes())
-    add_rest(app, runtime, metrics, uploads)
+    add_rest(app, runtime, metrics, uploads, models)
     voices = runtime.engines.voice.names
     app.router.add_routes(SecretRoutes(ephemeral, config, voices).routes())
     app.router.add_static("/static", static_folder())

@@ -300,11 +300,12 @@ class Session:
         if not self._speaker.active:
             self._start_idling(response)
 
-    async def _heard_all(self) -> None:
-        """Wait for the words of all that was committed; the reply that follows answers them."""
+    async def _heard_all(self, answers: bool) -> None:
+        """Wait for the words of all that was committed; the reply that follows `answers` them."""
         while self._hearing:
             await asyncio.wait(self._hearing)
-        self._unanswered = False
+        if answers:
+            self._unanswered = False
 
     # --- nobody says anything -------------------------------------------------------------------
 

@@ -12,22 +12,21 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
 
 from realtime import events
-from realtime.client_items import chosen_items
 from realtime.conversation import Conversation
 from realtime.engines import Delta, Engines, Line
 from realtime.errors import ReplyError, StageError
 from realtime.metrics import Metrics
+from realtime.order import Order, order_for
 from realtime.outbox import Outbox, OutboxFull
 from realtime.playout import Pacing
 from realtime.prompt import Message
 from realtime.reply import Speech, make_reply
 from realtime.response import Response
 from realtime.session_config import SessionConfig
-from realtime.tools import CALL_TOKENS, Toolbox, toolbox
-from realtime.voice_choice import OPENAI_VOICES, check_voice, chosen_voice
+from realtime.tools import CALL_TOKENS
+from realtime.voice_choice import OPENAI_VOICES, chosen_voice
 
 log = logging.getLogger("banter.speaker")
 
@@ -49,8 +48,8 @@ class Manners:
 class Speaker:
     """Owned by a session, whose task group runs its tasks.
 
-    `heard_all` waits for the words of everything committed; `finished` is called when a response
-    ends.
+    `heard_all` waits for the words of everything committed, and is told whether the response
+    answers them; `finished` is called when a response ends.
     """
 
     def __init__(
@@ -64,7 +63,7 @@ class Speaker:
         manners: Manners,
         binary: bool,
         tasks: asyncio.TaskGroup,
-        heard_all: Callable[[], Awaitable[None]],
+        heard_all: Callable[[bool], Awaitable[None]],
         finished: Callable[[Response], None],
     ) -> None:
         self.active: Response | None = None
@@ -113,23 +112,16 @@ class Speaker:
         Raises:
             ProtocolError: the response's own settings cannot be used.
         """
-        voice = config.audio.output.voice
-        config = config.updated(_own_settings(body), root="response")
-        if config.audio.output.voice != voice:
-            names = self._engines.voice.names()
-            check_voice(config.audio.output.voice, names, root="response")
-        tools = toolbox(config.tools, config.tool_choice, config.parallel_tool_calls)
-        in_history = body.conversation != "none"
-        talk = self._conversation if in_history else self._conversation.copy()
-        if body.input is not None:
-            talk = talk.of(chosen_items(body.input, self._conversation))
+        voices = self._engines.voice.names()
+        order = order_for(body, config, self._conversation, voices=voices, saying=saying)
+        config = order.config
         self._responses += 1
         response = Response(
             self._responses,
             outbox=self._outbox,
             conversation=self._conversation,
             answers=answers,
-            in_history=in_history,
+            in_history=order.in_history,
             spoken=config.spoken,
             voice=config.audio.output.voice,
             max_output_tokens=config.max_output_tokens,
@@ -139,7 +131,7 @@ class Speaker:
         )
         self.active = self._playing = response
         response.open()
-        self._replying = self._tasks.create_task(self._reply(response, config, talk, saying, tools))
+        self._replying = self._tasks.create_task(self._reply(response, order))
 
     def played(self, item_id: str) -> None:
         """The client said how far it played this item: that is better than the model of it."""
@@ -166,21 +158,14 @@ class Speaker:
             self._replying.cancel()
         return active
 
-    async def _reply(
-        self,
-        response: Response,
-        config: SessionConfig,
-        talk: Conversation,
-        saying: str,
-        tools: Toolbox | None,
-    ) -> None:
+    async def _reply(self, response: Response, order: Order) -> None:
         """One response to its end; always closes it."""
         try:
-            await self._heard_all()
+            await self._heard_all(order.attends)
             if self._preparing:
                 self._preparing.cancel()
-            cut = await self._say(response, config, talk, saying, tools)
-            if cut and (response.calling or config.max_output_tokens != "inf"):
+            cut = await self._say(response, order)
+            if cut and (response.calling or order.config.max_output_tokens != "inf"):
                 response.close("incomplete", {"reason": "max_output_tokens"})
             else:
                 response.close("completed")
@@ -200,18 +185,12 @@ class Speaker:
             self.active = None
             self._finished(response)
 
-    async def _say(
-        self,
-        response: Response,
-        config: SessionConfig,
-        talk: Conversation,
-        saying: str,
-        tools: Toolbox | None,
-    ) -> bool:
+    async def _say(self, response: Response, order: Order) -> bool:
         """Make the reply; where it cannot be begun, say the sentence that is kept for that."""
         pacing = self._manners.pacing if response.in_history else None
-        speech = Speech(self._manner(config, talk), pacing) if config.spoken else None
-        text = _fixed(saying) if saying else self._written(response, config, talk, tools)
+        manner = self._manner(order.config, order.talk)
+        speech = Speech(manner, pacing) if order.config.spoken else None
+        text = _fixed(order.saying) if order.saying else self._written(response, order)
         try:
             return await make_reply(response, text, self._engines, speech=speech, owner=self._owner)
         except ReplyError as error:
@@ -239,43 +218,20 @@ class Speaker:
             temperature=output.temperature,
         )
 
-    def _written(
-        self,
-        response: Response,
-        config: SessionConfig,
-        talk: Conversation,
-        tools: Toolbox | None,
-    ) -> AsyncGenerator[Delta, None]:
+    def _written(self, response: Response, order: Order) -> AsyncGenerator[Delta, None]:
+        """What the language model writes, within what it can read and should say."""
         replier, budget = self._engines.replier, self._engines.replier.prompt_tokens
-        limit, tokens = config.max_output_tokens, DEFAULT_REPLY_TOKENS
+        limit, tokens, tools = order.config.max_output_tokens, DEFAULT_REPLY_TOKENS, order.tools
         if tools and not replier.calls_functions:
             self._metrics.count("replies.tools_ignored")
             tools = None
         if tools:
             budget -= tools.tokens + CALL_TOKENS
             tokens += CALL_TOKENS
-        prompt = talk.prompt(config.instructions, budget_tokens=budget)
+        prompt = order.talk.prompt(order.config.instructions, budget_tokens=budget)
         response.count_prompt(prompt)
         tokens = limit if isinstance(limit, int) else tokens
         return replier.reply(prompt, max_tokens=tokens, owner=self._owner, tools=tools)
-
-
-def _own_settings(body: events.ResponseBody) -> dict[str, Any]:
-    """What a response sets for itself, as a session's update would carry it."""
-    own = {
-        "output_modalities": body.output_modalities,
-        "max_output_tokens": body.max_output_tokens,
-        "instructions": body.instructions,
-        "tools": body.tools,
-        "tool_choice": body.tool_choice,
-        "parallel_tool_calls": body.parallel_tool_calls,
-        "audio": body.audio and {"output": body.audio.get("output")},
-        "modalities": body.modalities,
-        "voice": body.voice,
-        "output_audio_format": body.output_audio_format,
-        "max_response_output_tokens": body.max_response_output_tokens,
-    }
-    return {key: value for key, value in own.items() if value is not None}
 
 
 async def _fixed(text: str) -> AsyncGenerator[Delta, None]:

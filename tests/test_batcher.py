@@ -219,3 +219,41 @@ async def test_those_behind_a_batch_that_killed_the_worker_are_served_by_the_nex
     with pytest.raises(StageError, match="died"):
         await deadly
     assert await asyncio.gather(*behind) == [4, 6]
+
+
+async def test_files_leave_an_engine_in_live_use_alone_for_a_while(batcher, engine, monkeypatch):
+    """They would rest for hours here: who comes meanwhile is served at once."""
+    monkeypatch.setattr("realtime.batcher.FILE_REST", 1e9)
+    assert await batcher.submit(1, owner="caller") == 2
+    assert await batcher.submit(2, owner="file", rank=FILE) == 4
+    resting = asyncio.create_task(batcher.submit(3, owner="file", rank=FILE))
+    for job in (4, 5, 6):
+        assert await batcher.submit(job, owner="caller") == 2 * job
+    assert engine.batches == [[1], [2], [4], [5], [6]]
+    assert not resting.done()
+    resting.cancel()
+
+
+async def test_files_alone_do_not_rest(batcher, engine, monkeypatch):
+    monkeypatch.setattr("realtime.batcher.FILE_REST", 1e9)
+    for job in (1, 2, 3):
+        assert await batcher.submit(job, owner="file", rank=FILE) == 2 * job
+
+
+async def test_files_that_rested_go_on(batcher, engine, monkeypatch):
+    assert await batcher.submit(1, owner="caller") == 2
+    for job in (2, 3, 4):
+        assert await batcher.submit(job, owner="file", rank=FILE) == 2 * job
+
+
+async def test_a_batcher_closes_while_files_rest(engine, monkeypatch):
+    monkeypatch.setattr("realtime.batcher.FILE_REST", 1e9)
+    batcher = Batcher("test", engine.run, max_batch=4, max_cost=20, metrics=Metrics())
+    batcher.start()
+    assert await batcher.submit(1, owner="caller") == 2
+    assert await batcher.submit(2, owner="file", rank=FILE) == 4
+    resting = asyncio.create_task(batcher.submit(3, owner="file", rank=FILE))
+    await asyncio.sleep(0)
+    await batcher.close()
+    with pytest.raises(StageError):
+        await resting

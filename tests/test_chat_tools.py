@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from realtime.engines import CallPart, Delta, openai_chat
+from realtime.engines import CallPart, Delta, chat_text
 from realtime.engines.chat_tools import NO_RESULT, asked, written
 from realtime.engines.openai_chat import OpenAIReplier
 from realtime.errors import ReplyError
 from realtime.prompt import Message, ToolCall
-from realtime.tools import Tool, Toolbox
+from realtime.tools import CALL_TOKENS, Tool, Toolbox
 from realtime.usage import Tokens
 from tests.llm_endpoint import DONE, Endpoint, finish, status, stream, words
 
@@ -89,6 +89,13 @@ async def test_functions_are_offered_as_chat_endpoints_take_them(endpoint, repli
 async def test_without_functions_a_request_says_nothing_of_them(endpoint, replier):
     await reply(replier, tools=None)
     assert not {"tools", "tool_choice", "parallel_tool_calls"} & set(endpoint.requests[0])
+
+
+async def test_a_reply_that_may_call_has_room_for_arguments(endpoint, replier):
+    for tools in (None, BOX):
+        async for _ in replier.reply(PROMPT, max_tokens=4_096, owner="a", tools=tools):
+            pass
+    assert [r["max_tokens"] for r in endpoint.requests] == [256, 256 + CALL_TOKENS]
 
 
 @pytest.mark.parametrize("mode", ["auto", "none", "required"])
@@ -281,7 +288,7 @@ async def test_a_call_that_the_length_limit_broke_off_is_marked(endpoint, replie
 
 
 async def test_an_endpoint_that_never_stops_is_stopped(endpoint, replier, monkeypatch):
-    monkeypatch.setattr(openai_chat, "MAX_REPLY_CHARS", 1_000)
+    monkeypatch.setattr(chat_text, "MAX_REPLY_CHARS", 1_000)
     parts = [fragment(0, "a", "time", "")] + [fragment(0, arguments="x" * 100)] * 11
     endpoint.script = [stream(*parts)]
     with pytest.raises(ReplyError) as failure:

@@ -473,6 +473,8 @@ async def test_27_words_before_several_calls_are_spoken_first(connect, endpoint,
         if e["type"].startswith("response.output_item.")
     ]
     assert order == [(kind, n) for n in range(3) for kind in ("added", "done")]
+    written = [e["delta"] for e in client.of("response.function_call_arguments.delta")]
+    assert written == ['{"city":"Oslo"}', "{}"]
     for event in client.events:
         if event["type"].startswith("response.") and "item_id" in event:
             assert response["output"][event["output_index"]]["id"] == event["item_id"]
@@ -641,6 +643,19 @@ async def test_30_a_response_of_its_own_input_leaves_no_trace(connect, runtime):
     await until_done(client)
     assert said_to(runtime) == ["first", "second"]
     as_openai_reads(client.events)
+
+
+async def test_30_a_response_aside_leaves_the_turn_to_be_answered(connect, runtime):
+    runtime.transcriber.gate = asyncio.Event()
+    client = await connect()
+    await client.say(TURN)
+    await client.until("input_audio_buffer.committed")
+    await client.send("response.create", response={"conversation": "none"})
+    await client.until("response.created")
+    runtime.transcriber.gate.set()
+    assert (await until_done(client))["conversation_id"] is None
+    assert (await until_done(client))["conversation_id"] is not None
+    assert said_to(runtime) == ["hello there"]
 
 
 async def test_30_an_empty_input_is_no_history_and_the_answer_is_kept(connect, runtime):

@@ -29,7 +29,7 @@ LAYERS = {
         " events turns sentences speakable conversation items audio session_config fair_queue"
         " batching slots settings errors metrics ids recognition hypothesis fallback formats"
         " playout thoughts deadlines edges reference_clip voice_choice wording"
-        " symbol_words openai_error prompt history usage tools client_items timing"
+        " symbol_words openai_error prompt history usage tools client_items order timing"
         " subtitles languages windowing transcription_body"
     ),
 }

@@ -84,7 +84,7 @@ def test_the_tools_leave_the_server_as_it_was() -> None:
     assert set(pin_lines("run.txt")) <= set(pin_lines("dev.txt"))
 
 
-@pytest.mark.parametrize("pins", ["run.txt", "dev.txt"])
+@pytest.mark.parametrize("pins", ["run.txt", "dev.txt", "clients.txt"])
 def test_every_pin_has_a_hash_and_names_no_index(pins: str) -> None:
     text = (ROOT / "requirements" / pins).read_text()
     assert "://" not in text

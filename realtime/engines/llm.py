@@ -78,7 +78,7 @@ class EmbeddedReplier:
 
     prompt_tokens = SLOT_TOKENS - REPLY_TOKENS - 64
     calls_functions = False
-    """A model of this size calls functions at random."""
+    """Its template has no place for functions; llama.cpp leaves them out of the prompt."""
 
     def __init__(
         self,

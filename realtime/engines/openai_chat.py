@@ -20,29 +20,17 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from realtime.engines import Delta
-from realtime.engines.chat_tools import CallStream, asked, written
-from realtime.errors import ReplyError, SettingsError
+from realtime.engines.chat_text import Failure, Text
+from realtime.engines.chat_tools import asked, written
+from realtime.errors import SettingsError
 from realtime.prompt import Message, newer_half
-from realtime.thoughts import Thoughts
 from realtime.tools import CALL_TOKENS, Toolbox
-from realtime.usage import Tokens
 
 if TYPE_CHECKING:
     from openai import APIStatusError, AsyncOpenAI, AsyncStream
     from openai.types.chat import ChatCompletionChunk
 
 log = logging.getLogger("banter.openai")
-
-FAILURES = {
-    "reply_connect": "the language model cannot be reached",
-    "reply_timeout": "the language model took too long",
-    "reply_rate_limited": "the language model has too many requests",
-    "reply_refused": "the language model refused",
-    "reply_garbled": "the language model's answer cannot be read",
-    "reply_cut_off": "the language model's answer ended before the reply did",
-    "reply_endless": "the language model does not stop writing",
-}
-"""The codes of a `ReplyError` and what each says."""
 
 RETRIED = {429, 500, 502, 503, 504}
 RETRY_PAUSE_S = 0.2
@@ -53,10 +41,6 @@ MAX_RETRY_PAUSE_S = 1.0
 
 TAIL_S = 0.2
 """After the last word, how long the stream may take to end, so that its connection is kept."""
-
-MAX_REPLY_CHARS = 64_000
-"""Of words and arguments, whatever limit the endpoint was given: no message of ours may pass 1 MiB,
-and a character may take six bytes in it."""
 
 REASON_CHARS = 500
 NO_COUNTS = re.compile(r"stream_options|include_usage", re.I)
@@ -186,7 +170,7 @@ class OpenAIReplier:
                         said = True
                         yield delta
                 return
-            except _Failure as failure:
+            except Failure as failure:
                 pause_s = None if said else tries.pause_s(failure)
                 if pause_s is None:
                     raise
@@ -195,8 +179,8 @@ class OpenAIReplier:
     async def _request(
         self, messages: list[Message], limit: int, deadline: float, tools: Toolbox | None
     ) -> AsyncGenerator[Delta, None]:
-        """What one request brings; every error leaves as a `_Failure`."""
-        text = _Text()
+        """What one request brings; every error leaves as a `Failure`."""
+        text = Text()
         try:
             async with asyncio.timeout_at(deadline):
                 stream = await self._open(messages, limit, tools)
@@ -213,7 +197,7 @@ class OpenAIReplier:
         except TimeoutError:
             waited_s = self._stall_timeout_s if text.said else self._first_token_timeout_s
             what = "next" if text.said else "first"
-            raise _Failure("reply_timeout", f"no {what} word within {waited_s:g} s") from None
+            raise Failure("reply_timeout", f"no {what} word within {waited_s:g} s") from None
         except self._errors as error:
             log.warning("the language model's endpoint failed: %s", self._reason(error))
             raise self._failure(error, said=text.said) from None
@@ -229,7 +213,7 @@ class OpenAIReplier:
             model=self._model, messages=lines, stream=True, extra_body=extra
         )
 
-    async def _finish(self, stream: AsyncStream[ChatCompletionChunk], text: _Text) -> None:
+    async def _finish(self, stream: AsyncStream[ChatCompletionChunk], text: Text) -> None:
         """Read what follows the last word; the reply is whole whatever happens here."""
         deadline = _now() + TAIL_S
         with suppress(*self._errors):
@@ -238,22 +222,22 @@ class OpenAIReplier:
 
     def _loaded(self) -> AsyncOpenAI:
         if self._client is None:
-            raise _Failure("reply_connect", "its client is not open")
+            raise Failure("reply_connect", "its client is not open")
         return self._client
 
-    def _failure(self, error: Exception, *, said: bool) -> _Failure:
+    def _failure(self, error: Exception, *, said: bool) -> Failure:
         import openai
 
         if isinstance(error, openai.APIStatusError):
             if self._counts and error.status_code in (400, 422) and _says(error, NO_COUNTS):
                 self._counts = False
-                return _Failure("reply_refused", "it does not count tokens", retry_after_s=0.0)
+                return Failure("reply_refused", "it does not count tokens", retry_after_s=0.0)
             return _refusal(error)
         if isinstance(error, self._broken):  # its waits are limited only while it connects
-            return _Failure("reply_cut_off" if said else "reply_connect", retry_after_s=0.0)
+            return Failure("reply_cut_off" if said else "reply_connect", retry_after_s=0.0)
         if isinstance(error, ValueError):
-            return _Failure("reply_garbled")
-        return _Failure("reply_refused", "an error instead of the next word")
+            return Failure("reply_garbled")
+        return Failure("reply_refused", "an error instead of the next word")
 
     def _reason(self, error: Exception) -> str:
         """An error in one line for the log, with the key left out."""
@@ -262,22 +246,6 @@ class OpenAIReplier:
         if self._key:
             text = text.replace(self._key, "***")
         return " ".join(text.split())[:REASON_CHARS].removesuffix(":")
-
-
-class _Failure(ReplyError):
-    """`retry_after_s` is None where asking again is of no use."""
-
-    def __init__(
-        self,
-        code: str,
-        detail: str = "",
-        *,
-        retry_after_s: float | None = None,
-        too_long: bool = False,
-    ) -> None:
-        super().__init__(FAILURES[code] + (f": {detail}" if detail else ""), code=code)
-        self.retry_after_s = retry_after_s
-        self.too_long = too_long
 
 
 @dataclass
@@ -289,7 +257,7 @@ class _Tries:
     retried: bool = False
     shortened: bool = False
 
-    def pause_s(self, failure: _Failure) -> float | None:
+    def pause_s(self, failure: Failure) -> float | None:
         """How long to wait before asking again with `messages`; None: give up."""
         if failure.too_long and not self.shortened:
             self.shortened = True
@@ -302,79 +270,6 @@ class _Tries:
         return pause_s
 
 
-class _Text:
-    """Chunks in, what can be said and called of them out, until `finish` is set."""
-
-    def __init__(self) -> None:
-        self.finish: str | None = None
-        self.said = False
-        self.tokens: Tokens | None = None
-        self._begun = self._thought = False
-        self._chars = 0
-        self._thoughts = Thoughts()
-        self._calls = CallStream()
-
-    def push(self, chunk: Any) -> list[Delta]:
-        """What is new in a chunk, perhaps nothing.
-
-        Raises:
-            _Failure: the chunk cannot be read, or is None: the stream ended too early.
-        """
-        if chunk is None:
-            raise _Failure("reply_cut_off" if self._begun else "reply_garbled")
-        self.count(chunk)
-        text, fragments = self._read(chunk)
-        text = self._thoughts.push(text)
-        if self.finish:
-            text += self._thoughts.flush()
-        if not self.said:
-            text = text.lstrip()
-        try:
-            calls = self._calls.push(fragments)
-            if self.finish and self.finish != "length":
-                self._calls.end()
-        except (TypeError, ValueError):
-            raise _Failure("reply_garbled") from None
-        self.said = self.said or bool(text) or bool(calls)
-        if self.finish == "length" and not self.said and (self._thought or self._thoughts.found):
-            raise _Failure("reply_cut_off", "all of it was thinking")
-        self._chars += len(text) + sum(len(c.arguments) for c in calls)
-        if self._chars > MAX_REPLY_CHARS:
-            raise _Failure("reply_endless")
-        return [*([Delta(text)] if text else []), *(Delta(call=call) for call in calls)]
-
-    def count(self, chunk: Any) -> None:
-        """What a chunk says of tokens; most say nothing."""
-        usage = getattr(chunk, "usage", None)
-        prompt = getattr(usage, "prompt_tokens", None)
-        written = getattr(usage, "completion_tokens", None)
-        if not (isinstance(prompt, int) and isinstance(written, int)):
-            return
-        details = getattr(usage, "prompt_tokens_details", None)
-        cached = getattr(details, "cached_tokens", None)
-        cached = cached if isinstance(cached, int) else 0
-        if min(prompt, written, cached) >= 0:
-            self.tokens = Tokens(prompt, written, min(cached, prompt))
-
-    def _read(self, chunk: Any) -> tuple[str, Any]:
-        """A chunk's text and its parts of calls. The package checks nothing: any JSON may have
-        become a chunk."""
-        try:
-            if not chunk.choices:
-                return "", None  # the usage, or the ruling of a content filter
-            choice = chunk.choices[0]
-            text = (choice.delta and choice.delta.content) or ""
-            fragments = getattr(choice.delta, "tool_calls", None)
-            self.finish = choice.finish_reason
-        except (AttributeError, LookupError, TypeError):
-            raise _Failure("reply_garbled") from None
-        if not isinstance(text, str):
-            raise _Failure("reply_garbled")
-        self._begun = True
-        self._thought = self._thought or bool(getattr(choice.delta, "reasoning_content", None))
-        return text, fragments
-
-
 async def _next(stream: AsyncStream[ChatCompletionChunk], deadline: float) -> Any:
     """The stream's next chunk; None at its end."""
     async with asyncio.timeout_at(deadline):
@@ -385,11 +280,11 @@ def _now() -> float:
     return asyncio.get_running_loop().time()
 
 
-def _refusal(error: APIStatusError) -> _Failure:
+def _refusal(error: APIStatusError) -> Failure:
     status = error.status_code
     if status == 400 and _says(error, TOO_LONG):
-        return _Failure("reply_refused", "the prompt is too long for it", too_long=True)
-    return _Failure(
+        return Failure("reply_refused", "the prompt is too long for it", too_long=True)
+    return Failure(
         "reply_rate_limited" if status == 429 else "reply_refused",
         f"status {status}",
         retry_after_s=_retry_after_s(error.response.headers) if status in RETRIED else None,

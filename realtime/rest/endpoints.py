@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
@@ -28,7 +28,11 @@ class HasEngines(Protocol):
 
 
 def add_rest(
-    app: web.Application, runtime: HasEngines, metrics: Metrics, limits: UploadLimits | None = None
+    app: web.Application,
+    runtime: HasEngines,
+    metrics: Metrics,
+    limits: UploadLimits | None = None,
+    models: Iterable[str] = (),
 ) -> None:
     """Routes, the middleware of their errors behind those that are there, and a pool that is
     closed with the application."""
@@ -43,7 +47,7 @@ def add_rest(
 
     app.middlewares.append(openai_errors)
     hearing = TranscriptionRoutes(engines, metrics, pool, limits or UploadLimits())
-    for routes in (hearing, SpeechRoutes(engines, metrics, pool), ModelRoutes()):
+    for routes in (hearing, SpeechRoutes(engines, metrics, pool), ModelRoutes(models)):
         app.router.add_routes(routes.routes())
     app.router.add_get(openapi.PATH, openapi.show)
     app.cleanup_ctx.append(close)

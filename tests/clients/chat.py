@@ -4,8 +4,11 @@ The embedded one cannot call tools, and what it says cannot be foretold. The rul
 
 - after a tool's result: `The tool says RESULT.`
 - tools are there, and a choice other than none: the first of them is called for the city of Paris
+- the instructions ask for a failure: the status 400
 - the instructions ask for a story: one that takes a minute to tell
 - else: `You said: ` and what the user said last
+
+A word counts as a token where the length is limited.
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ STORY = " ".join(
     for n in ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 )
 WORDS_A_CHUNK = 3
+NO_LIMIT = 1_000_000
 
 
 class Chat:
@@ -64,6 +68,9 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self.server.chat.requests.append(asked)  # type: ignore[attr-defined]
+        if instructed(asked, "fail"):
+            self.send_error(400)
+            return
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
         self.send_header("Connection", "close")
@@ -84,16 +91,20 @@ class _Handler(BaseHTTPRequestHandler):
 def answer(asked: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """The chunks of the stream."""
     messages = asked["messages"]
-    last = messages[-1]
+    last, most = messages[-1], asked.get("max_tokens") or NO_LIMIT
     if last["role"] == "tool":
-        yield from _text(f"The tool says {text_of(last)}.")
+        yield from _text(f"The tool says {text_of(last)}.", most)
     elif asked.get("tools") and asked.get("tool_choice") != "none":
         yield from _call(asked["tools"][0]["function"]["name"])
-    elif any(m["role"] == "system" and "story" in text_of(m) for m in messages):
-        yield from _text(STORY)
+    elif instructed(asked, "story"):
+        yield from _text(STORY, most)
     else:
         spoken = [text_of(m) for m in messages if m["role"] == "user"]
-        yield from _text(f"You said: {spoken[-1] if spoken else 'nothing.'}")
+        yield from _text(f"You said: {spoken[-1] if spoken else 'nothing.'}", most)
+
+
+def instructed(asked: dict[str, Any], word: str) -> bool:
+    return any(m["role"] == "system" and word in text_of(m) for m in asked["messages"])
 
 
 def text_of(message: dict[str, Any]) -> str:
@@ -102,12 +113,12 @@ def text_of(message: dict[str, Any]) -> str:
     return content if isinstance(content, str) else "".join(p.get("text", "") for p in content)
 
 
-def _text(text: str) -> Iterator[dict[str, Any]]:
+def _text(text: str, max_words: int) -> Iterator[dict[str, Any]]:
     words = text.split(" ")
-    for n in range(0, len(words), WORDS_A_CHUNK):
-        piece = " ".join(words[n : n + WORDS_A_CHUNK])
+    for n in range(0, min(len(words), max_words), WORDS_A_CHUNK):
+        piece = " ".join(words[n : min(n + WORDS_A_CHUNK, max_words)])
         yield _chunk({"content": piece if n == 0 else f" {piece}"})
-    yield _chunk({}, "stop")
+    yield _chunk({}, "stop" if len(words) <= max_words else "length")
 
 
 def _call(name: str) -> Iterator[dict[str, Any]]:

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import datetime
-import ipaddress
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-pytest.importorskip("cryptography")
-
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-
+import bootstrap
 from tests.clients import chat, compatibility, serve
 from tests.clients.wire import Wire
 from tests.conftest import run_server
+
+pytest.importorskip("livekit")
 
 THEIRS = "(pipecat|livekit|openai).*"
 """Packages whose warnings about themselves are theirs: their versions are pinned."""
@@ -40,6 +35,8 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "errors(*codes): the `error` events that are meant to come")
     for kind in ("DeprecationWarning", "UserWarning"):
         config.addinivalue_line("filterwarnings", f"ignore::{kind}:{THEIRS}")
+    rule = "ignore:.* is deprecated since .*:DeprecationWarning"  # pipecat's, said of its callers
+    config.addinivalue_line("filterwarnings", rule)
     config.stash[compatibility.FOUND] = {}
 
 
@@ -53,6 +50,9 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     report = yield
     if report.skipped:
         return report
+    wire = getattr(item, "funcargs", {}).get("wire")
+    if report.failed and wire:
+        report.sections.append(("what passed over the wire", wire.trace()))
     found = item.config.stash[compatibility.FOUND]
     for mark in item.iter_markers("feature"):
         client, feature = mark.args
@@ -75,25 +75,21 @@ def model() -> Iterator[chat.Chat]:
 
 
 @pytest.fixture(scope="session")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One for localhost, signed by itself; certificate and key in one file."""
-    path = tmp_path_factory.mktemp("tls") / "localhost.pem"
-    path.write_bytes(self_signed())
-    return path
-
-
-@pytest.fixture(scope="session")
 def site(models: dict[str, Path], model: chat.Chat, record: Path) -> Iterator[str]:
     """The server's address, `http://localhost:PORT`."""
     yield from recorded_server(record, model)
 
 
 @pytest.fixture(scope="session")
-def secure_site(
-    models: dict[str, Path], model: chat.Chat, record: Path, certificate: Path
-) -> Iterator[str]:
-    """The same with TLS, `https://localhost:PORT`."""
-    yield from recorded_server(record, model, "--tls-cert", str(certificate))
+def secure_site(models: dict[str, Path], model: chat.Chat, record: Path) -> Iterator[str]:
+    """The same with a certificate of its own, `https://localhost:PORT`."""
+    yield from recorded_server(record, model, "--tls-self-signed", "on")
+
+
+@pytest.fixture(scope="session")
+def certificate(secure_site: str) -> Path:
+    """The certificate that `secure_site` shows, for those who are to trust it."""
+    return bootstrap.default_volume() / "tls" / "certificate.pem"
 
 
 def recorded_server(record: Path, model: chat.Chat, *arguments: str) -> Iterator[str]:
@@ -101,7 +97,7 @@ def recorded_server(record: Path, model: chat.Chat, *arguments: str) -> Iterator
         patch.setenv(serve.FILE, str(record))
         yield from run_server(
             *("--replier", "openai", "--llm-url", model.url, "--max-sessions", "8"),
-            *("--log-level", "warning", *arguments),
+            *("--fallback", "", "--log-level", "warning", *arguments),
             module="tests.clients.serve",
         )
 
@@ -114,28 +110,4 @@ def wire(record: Path, request: pytest.FixtureRequest) -> Iterator[Wire]:
     mark = request.node.get_closest_marker("errors")
     expected = mark.args if mark else ()
     errors = [e for e in watched.sent("error") if e["error"].get("code") not in expected]
-    assert not errors, f"{errors}\n{watched.trace()}"
-
-
-def self_signed() -> bytes:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
-    now = datetime.datetime.now(datetime.UTC)
-    names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName(names), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    return certificate.public_bytes(serialization.Encoding.PEM) + key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
-    )
+    assert not errors

@@ -265,6 +265,18 @@ async def test_45_livekit_only_transcribes(site: str, wire: Wire) -> None:
 
 
 @pytest.mark.feature(CLIENT, "REST")
+@pytest.mark.parametrize("named", ["gpt-4o-mini-tts", "tts-1"])
+async def test_45_livekit_speaks_over_rest(site: str, named: str) -> None:
+    """It asks for server-sent events by the one name and for bare audio by the other."""
+    async with AsyncClient(api_key="none", base_url=f"{site}/v1") as client:
+        tts = openai.TTS(client=client, model=named, response_format="pcm")
+        async with tts.synthesize("Good morning, my friend.") as stream:
+            seconds = sum([piece.frame.duration async for piece in stream])
+        await tts.aclose()
+    assert 0.5 < seconds < 5
+
+
+@pytest.mark.feature(CLIENT, "REST")
 async def test_45_livekit_transcribes_over_rest(site: str) -> None:
     async with AsyncClient(api_key="none", base_url=f"{site}/v1") as client:
         stt = openai.STT(client=client, model="whisper-1")

@@ -213,6 +213,42 @@ async def test_44_beta_hears_and_is_answered(site: str, wire: Wire) -> None:
         assert not [e.type for e in seen if e.type.startswith("response.output_audio")]
 
 
+@pytest.mark.feature(BETA, "text turn")
+@pytest.mark.feature(BETA, "tool call")
+def test_44_beta_sync_calls_a_tool(site: str, wire: Wire) -> None:
+    sockets = f"ws{site.removeprefix('http')}/v1"
+    with (
+        OpenAI(api_key="none", base_url=f"{site}/v1", websocket_base_url=sockets) as client,
+        client.beta.realtime.connect(model="gpt-4o-realtime-preview") as connection,
+    ):
+        connection.session.update(session={"modalities": ["text"], "tools": [TOOL]})
+        connection.conversation.item.create(
+            item={
+                "type": "message",
+                "role": "user",
+                "content": [{"type": "input_text", "text": "What is the weather?"}],
+            }
+        )
+        connection.response.create()
+        [call] = response_of(connection).output
+        assert (call.type, call.arguments) == ("function_call", f'{{"city": "{CITY}"}}')
+        connection.conversation.item.create(
+            item={"type": "function_call_output", "call_id": call.call_id, "output": "sunny"}
+        )
+        connection.response.create()
+        [said] = response_of(connection).output
+    assert said.content[0].type == "text"
+    assert said.content[0].text == "The tool says sunny."
+
+
+def response_of(connection: Any) -> Any:
+    """The next response that is done."""
+    for event in connection:
+        if event.type == "response.done":
+            return event.response
+    raise AssertionError("the connection ended")
+
+
 @pytest.mark.feature(CLIENT, "REST")
 def test_38_python_speaks_and_transcribes_over_rest(site: str) -> None:
     with OpenAI(api_key="none", base_url=f"{site}/v1") as client:

@@ -10,8 +10,11 @@ from pipecat.frames.frames import (
     LLMTextFrame,
     TranscriptionFrame,
     TTSAudioRawFrame,
+    TTSSpeakFrame,
     TTSStartedFrame,
     TTSStoppedFrame,
+    VADUserStartedSpeakingFrame,
+    VADUserStoppedSpeakingFrame,
 )
 from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.services.llm_service import FunctionCallParams
@@ -23,7 +26,8 @@ from pipecat.services.openai.realtime.events import (
     TurnDetection,
 )
 from pipecat.services.openai.realtime.llm import OpenAIRealtimeLLMService
-from pipecat.services.openai.stt import OpenAIRealtimeSTTService
+from pipecat.services.openai.stt import OpenAIRealtimeSTTService, OpenAISTTService
+from pipecat.services.openai.tts import OpenAITTSService
 
 from tests.clients.chat import CITY, STORY
 from tests.clients.pipeline import call
@@ -156,3 +160,27 @@ async def test_45_pipecat_only_transcribes(site: str, wire: Wire) -> None:
     assert misheard(SECOND, second.text) <= 0.15
     assert not wire.sent("response.created")
     assert {e["session"]["type"] for e in wire.sent("session.updated")} == {"transcription"}
+
+
+@pytest.mark.feature(CLIENT, "REST")
+async def test_41_pipecat_speaks_over_rest(site: str) -> None:
+    tts = OpenAITTSService(api_key="none", base_url=f"{site}/v1")
+    async with call(tts) as running:
+        await running.push(TTSSpeakFrame("Good morning, my friend."))
+        await running.until(TTSStoppedFrame)
+        sound = running.of(TTSAudioRawFrame)
+    await tts._client.close()  # which it leaves to the garbage collector
+    assert {frame.sample_rate for frame in sound} == {24_000}
+    assert 0.5 < sum(len(frame.audio) for frame in sound) / 48_000 < 5
+
+
+@pytest.mark.feature(CLIENT, "REST")
+async def test_41_pipecat_transcribes_over_rest(site: str) -> None:
+    stt = OpenAISTTService(api_key="none", base_url=f"{site}/v1")
+    async with call(stt) as running:
+        await running.push(VADUserStartedSpeakingFrame())
+        await running.say(spoken(FIRST))
+        await running.push(VADUserStoppedSpeakingFrame())
+        [heard] = await running.until(TranscriptionFrame)
+    await stt._client.close()  # which it leaves to the garbage collector
+    assert misheard(FIRST, heard.text) <= 0.15

@@ -73,7 +73,7 @@ class Wire:
         return [p.event for p in passed if not types or p.type in types]
 
     def trace(self) -> str:
-        """The order of events for a person to read."""
+        """The order of events for a person to read, each cut short."""
         lines: list[str] = []
         last = ("", "")
         for p in self.passed():

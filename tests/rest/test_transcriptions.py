@@ -232,5 +232,7 @@ def test_its_own_language_is_taken_by_any_name(openai, jfk, language):
 
 def test_models_are_listed_and_shown(openai: OpenAI):
     names = [model.id for model in openai.models.list()]
+    assert names[:2] == ["tiny.en", "hibari"]
     assert {"whisper-1", "tts-1", "gpt-realtime"} <= set(names)
+    assert openai.models.retrieve("tiny.en").owned_by == "banter"
     assert openai.models.retrieve("gpt-4o-mini-tts").object == "model"
