@@ -54,6 +54,7 @@ def versions() -> dict[str, str]:
         "openai (npm 6)": npm("openai"),
         "openai (npm 7)": npm("openai-7"),
         "@openai/agents-realtime": npm("@openai/agents-realtime"),
+        "openai-agents (Python)": version("openai-agents"),
         "pipecat-ai": version("pipecat-ai"),
         "livekit-plugins-openai": version("livekit-plugins-openai"),
         "WebSocket of browsers": "-",

@@ -15,7 +15,7 @@ from tests.conftest import run_server
 
 pytest.importorskip("livekit")
 
-THEIRS = "(pipecat|livekit|openai).*"
+THEIRS = "(pipecat|livekit|openai|agents).*"
 """Packages whose warnings about themselves are theirs: their versions are pinned."""
 
 LAST = ("test_message_forms.py", "test_compatibility.py")

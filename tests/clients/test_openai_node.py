@@ -81,6 +81,12 @@ async def test_39_node_is_interrupted(package: str, run: Run, wire: Wire) -> Non
     assert misheard(SECOND, found["heard"]) <= 0.15
 
 
+@both("history")
+async def test_39_node_changes_the_history(package: str, run: Run, wire: Wire) -> None:
+    found = await run(package, "history")
+    assert found == {"errors": [], "text": "I am here.", "deleted": "mine"}
+
+
 @both("REST")
 async def test_39_node_speaks_and_transcribes_over_rest(package: str, run: Run) -> None:
     found = await run(package, "rest")

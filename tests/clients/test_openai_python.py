@@ -1,52 +1,19 @@
-"""OpenAI's Python package: realtime both ways, the older realtime, and REST."""
+"""OpenAI's Python package: realtime, both with asyncio and without, and REST."""
 
 from __future__ import annotations
 
-import asyncio
 import base64
-from typing import Any
 
 import pytest
 from openai import AsyncOpenAI, OpenAI
 
 from tests.clients.chat import CITY, STORY
+from tests.clients.openai_events import TOOL, base64_of, one, until
 from tests.clients.speech import FIRST, SECOND, misheard, spoken, wav
 from tests.clients.wire import Wire
 
-TIMEOUT_S = 60
 CLIENT = "openai (Python)"
-BETA = "openai (Python), beta.realtime"
-TOOL = {
-    "type": "function",
-    "name": "get_weather",
-    "description": "The weather of a city.",
-    "parameters": {
-        "type": "object",
-        "properties": {"city": {"type": "string"}},
-        "required": ["city"],
-    },
-}
 LISTENING = {"type": "realtime", "audio": {"input": {"transcription": {"model": "whisper-1"}}}}
-
-
-def base64_of(audio: bytes) -> str:
-    return base64.b64encode(audio).decode()
-
-
-async def until(connection: Any, *types: str) -> list[Any]:
-    """Read up to and including one of these types; what came."""
-    seen = []
-    async with asyncio.timeout(TIMEOUT_S):
-        async for event in connection:
-            seen.append(event)
-            if event.type in types:
-                return seen
-    raise AssertionError(f"the connection ended before {types}: {[e.type for e in seen]}")
-
-
-def one(events: list[Any], type: str) -> Any:
-    [found] = [e for e in events if e.type == type]
-    return found
 
 
 @pytest.mark.feature(CLIENT, "connect")
@@ -179,74 +146,6 @@ async def test_38_python_changes_the_history(site: str, wire: Wire) -> None:
         await connection.conversation.item.retrieve(item_id="mine", event_id="mine_2")
         gone = (await until(connection, "error"))[-1].error
     assert (gone.code, gone.event_id) == ("item_retrieve_invalid_item_id", "mine_2")
-
-
-@pytest.mark.feature(BETA, "connect")
-@pytest.mark.feature(BETA, "spoken turn")
-async def test_44_beta_hears_and_is_answered(site: str, wire: Wire) -> None:
-    sockets = f"ws{site.removeprefix('http')}/v1"  # the older client dials wss otherwise
-    async with (
-        AsyncOpenAI(api_key="none", base_url=f"{site}/v1", websocket_base_url=sockets) as client,
-        client.beta.realtime.connect(model="gpt-4o-realtime-preview") as connection,
-    ):
-        await connection.session.update(
-            session={
-                "modalities": ["audio", "text"],
-                "voice": "alloy",
-                "input_audio_format": "pcm16",
-                "input_audio_transcription": {"model": "whisper-1"},
-            }
-        )
-        updated = (await until(connection, "session.updated"))[-1].session
-        assert updated.input_audio_format == "pcm16"
-        assert updated.input_audio_transcription.model == "whisper-1"
-        await connection.input_audio_buffer.append(audio=base64_of(spoken(FIRST)))
-        seen = await until(connection, "response.done")
-        heard = one(seen, "conversation.item.input_audio_transcription.completed").transcript
-        assert misheard(FIRST, heard) <= 0.15
-        assert one(seen, "response.audio_transcript.done").transcript == f"You said: {heard}"
-        assert [e for e in seen if e.type == "response.audio.delta"]
-        assert {e.item.role for e in seen if e.type == "conversation.item.created"} == {
-            "user",
-            "assistant",
-        }
-        assert not [e.type for e in seen if e.type.startswith("response.output_audio")]
-
-
-@pytest.mark.feature(BETA, "text turn")
-@pytest.mark.feature(BETA, "tool call")
-def test_44_beta_sync_calls_a_tool(site: str, wire: Wire) -> None:
-    sockets = f"ws{site.removeprefix('http')}/v1"
-    with (
-        OpenAI(api_key="none", base_url=f"{site}/v1", websocket_base_url=sockets) as client,
-        client.beta.realtime.connect(model="gpt-4o-realtime-preview") as connection,
-    ):
-        connection.session.update(session={"modalities": ["text"], "tools": [TOOL]})
-        connection.conversation.item.create(
-            item={
-                "type": "message",
-                "role": "user",
-                "content": [{"type": "input_text", "text": "What is the weather?"}],
-            }
-        )
-        connection.response.create()
-        [call] = response_of(connection).output
-        assert (call.type, call.arguments) == ("function_call", f'{{"city": "{CITY}"}}')
-        connection.conversation.item.create(
-            item={"type": "function_call_output", "call_id": call.call_id, "output": "sunny"}
-        )
-        connection.response.create()
-        [said] = response_of(connection).output
-    assert said.content[0].type == "text"
-    assert said.content[0].text == "The tool says sunny."
-
-
-def response_of(connection: Any) -> Any:
-    """The next response that is done."""
-    for event in connection:
-        if event.type == "response.done":
-            return event.response
-    raise AssertionError("the connection ended")
 
 
 @pytest.mark.feature(CLIENT, "REST")

@@ -15,7 +15,7 @@ const WEATHER = {
   parameters: { type: 'object', properties: { city: { type: 'string' } }, required: ['city'] },
 };
 
-const scenarios = { spoken, written, tool, interrupted, rest };
+const scenarios = { spoken, written, tool, interrupted, history, rest };
 answer(await scenarios[asked.scenario]());
 
 async function open(session) {
@@ -106,6 +106,26 @@ async function interrupted() {
     kept: output[0].content[0].transcript,
     heard: heard[1].transcript,
   };
+}
+
+async function history() {
+  const { connection, log, errors } = await open({ output_modalities: ['text'] });
+  const content = [{ type: 'output_text', text: 'I am here.' }];
+  const item = { id: 'mine', type: 'message', role: 'assistant', content };
+  connection.send({ type: 'conversation.item.create', item });
+  connection.send({ type: 'conversation.item.retrieve', item_id: 'mine' });
+  const [retrieved] = await log.count('conversation.item.retrieved');
+  connection.send({
+    type: 'conversation.item.truncate',
+    item_id: 'mine',
+    content_index: 0,
+    audio_end_ms: 100,
+  });
+  await log.count('conversation.item.truncated');
+  connection.send({ type: 'conversation.item.delete', item_id: 'mine' });
+  const [deleted] = await log.count('conversation.item.deleted');
+  connection.close();
+  return { errors, text: retrieved.item.content[0].text, deleted: deleted.item_id };
 }
 
 async function rest() {
