@@ -89,9 +89,9 @@ class Worker:
             Saturated: too much text is waiting.
             VoiceError: the voice is closed or lost.
         """
-        if self._closing or self._lost:
-            raise VoiceError("the voice is not available", code="shutting_down")
         with self._wake:
+            if self._closing or self._lost:
+                raise VoiceError("the voice is not available", code="shutting_down")
             cost = len(stream.request.text)
             if not self._waiting.push(stream, owner=stream.owner, cost=cost):
                 self._metrics.count("voice.refused")
@@ -118,13 +118,14 @@ class Worker:
             except Exception as error:
                 log.exception("the voice's worker failed")
                 self._metrics.count("voice.worker_failed")
-                self._lost = _poisoned(error)
+                self._lost = self._lost or _poisoned(error)
                 self._fail(self._streams, error)
             finally:
                 self._begun_s = None
         self._fail(self._streams, VoiceError("the server is going away", code="shutting_down"))
-        while entry := self._waiting.pop():
-            self._fail([entry.job], VoiceError("the server is going away", code="shutting_down"))
+        with self._wake:
+            waiting = [entry.job for entry in iter(self._waiting.pop, None)]
+        self._fail(waiting, VoiceError("the server is going away", code="shutting_down"))
 
     def _do_next(self) -> None:
         """One piece of work, after those who have gone are gone."""
@@ -183,7 +184,7 @@ class Worker:
         asked = stream.request
         self._metrics.observe("voice.wait_ms", (time.perf_counter() - stream.since_s) * 1e3)
         try:
-            row = Row(
+            stream.row = Row(  # before it joins: whatever fails after that gives its place back
                 conditionals=asked.conditionals,
                 text_tokens=self._tokenize(asked.text, asked.language),
                 sampling=asked.sampling,
@@ -191,17 +192,16 @@ class Worker:
                 max_tokens=asked.max_tokens,
                 exaggeration=asked.exaggeration,
             )
-            self._decoder.join(row)
+            self._decoder.join(stream.row)
+            stream.sound = self._synthesizer.open(
+                asked.conditionals, seed=asked.seed, speed=asked.speed
+            )
         except Exception as error:
             self._failed("begin a line", error)
             self._fail([stream], error)
             return
         if self._runs_dry_s.get(stream.owner, 0.0) < time.perf_counter():
             self._runs_dry_s.pop(stream.owner, None)  # what was heard before is long over
-        stream.row = row
-        stream.sound = self._synthesizer.open(
-            asked.conditionals, seed=asked.seed, speed=asked.speed
-        )
         self._streams.append(stream)
 
     def _step(self) -> None:
@@ -211,7 +211,7 @@ class Worker:
             self._decoder.step()
         except torch.OutOfMemoryError as error:
             self._failed("take a step", error)
-            self._fail(self._streams[-1:], error)
+            self._fail([s for s in self._streams if s.row in rows][-1:], error)
             return
         for stream in self._streams:
             row = stream.take()
@@ -246,8 +246,9 @@ class Worker:
                 stream.started = True
                 self._metrics.observe("voice.first_ms", (now_s - stream.since_s) * 1e3)
             dry_s = max(self._runs_dry_s.get(stream.owner, 0.0), now_s)
-            self._runs_dry_s[stream.owner] = dry_s + len(sound) / VOICE_RATE_HZ
             last = stream.spoken and not self._due(stream)
+            heard_s = len(sound) / VOICE_RATE_HZ - (stream.silence_s if last else 0.0)
+            self._runs_dry_s[stream.owner] = dry_s + max(0.0, heard_s)
             self._finisher.push(stream, sound, last=last)
             if last:
                 self._streams.remove(stream)
