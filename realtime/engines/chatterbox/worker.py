@@ -18,7 +18,7 @@ from collections.abc import Callable, Hashable, Sequence
 import torch
 
 from realtime.audio import VOICE_RATE_HZ
-from realtime.deadlines import Chunk, Work, next_work
+from realtime.deadlines import Chunk, Work, next_work, step_by
 from realtime.engines.chatterbox.decoder import Decoder, Row
 from realtime.engines.chatterbox.finishing import Finisher
 from realtime.engines.chatterbox.stream import Stream
@@ -138,7 +138,7 @@ class Worker:
         chunks = [self._chunk(s) for s in self._streams if self._due(s)]
         can_step = any(s.row and not s.row.ended for s in self._streams)
         work = next_work(
-            chunks, now_s, can_begin=can_begin, can_step=can_step, step_by_s=self._step_by_s()
+            chunks, now_s, can_begin=can_begin, can_step=can_step, step_by_s=self._step_by_s(now_s)
         )
         if work is Work.BEGIN:
             self._begin()
@@ -147,14 +147,13 @@ class Worker:
         elif isinstance(work, list):
             self._make([chunk.line for chunk in work])  # type: ignore[misc]
 
-    def _step_by_s(self) -> float | None:
-        """When steps must begin for nobody to hear a gap; None where nobody listens."""
-        by_s = [
-            self._runs_dry_s[s.owner] - missing * self._step_s
+    def _step_by_s(self, now_s: float) -> float | None:
+        listeners = (
+            (self._runs_dry_s[s.owner], self._missing(s))
             for s in self._streams
-            if s.owner in self._runs_dry_s and (missing := self._missing(s)) > 0
-        ]
-        return min(by_s, default=None)
+            if s.owner in self._runs_dry_s
+        )
+        return step_by(listeners, now_s, self._step_s)
 
     def _missing(self, stream: Stream) -> int:
         """Tokens that its next chunk still needs."""
