@@ -46,7 +46,7 @@ test: $(DEV_READY) ## run the tests (PYTEST_ARGS="-k turns"), and the page's whe
 	node --test --test-reporter=spec $$tests
 
 test-chatterbox: $(CHATTERBOX_READY) ## run Chatterbox's tests (Linux; installs torch: 6 GB)
-	$(CHATTERBOX)/bin/python -m pytest tests/chatterbox $(PYTEST_ARGS)
+	OMP_WAIT_POLICY=PASSIVE $(CHATTERBOX)/bin/python -m pytest tests/chatterbox $(PYTEST_ARGS)
 
 test-clients: $(CLIENTS_READY) $(CLIENTS_NODE_READY) ## run other people's clients against the server (needs node 20)
 	$(CLIENTS)/bin/python -m pytest tests/clients $(PYTEST_ARGS)

@@ -3,13 +3,15 @@
 A voice's thread has three kinds of work: begin a new line, take one step of the decoder for all
 lines at once, turn the tokens of some lines into their next chunk of sound. In this order:
 
-1. what a caller waits for who is about to have nothing more to hear, the earliest first: his chunk,
-   or steps, where the tokens of his next chunk are not there;
+1. the chunk of a caller who is about to have nothing more to hear, the earliest first;
 2. begin a line that waits for a place, so that it shares the next steps;
-3. the first chunk of a line, which somebody is waiting for, and the last, after which that caller's
+3. what a caller waits for who has nothing more to hear, or soon: his chunk, or steps, where the
+   tokens of it are not there. Steps only as long as a gap can be prevented: who is in silence
+   already waits like those who have heard nothing yet;
+4. the first chunk of a line, which somebody is waiting for, and the last, after which that caller's
    next line can begin;
-4. a step;
-5. chunks that nobody needs yet.
+5. a step;
+6. chunks that nobody needs yet.
 
 With a chunk go all others of the same shape, up to `MOST_TOGETHER`: one run for several costs
 little more than for one. So chunks that are not urgent gather while the decoder steps.
@@ -17,7 +19,7 @@ little more than for one. So chunks that are not urgent gather while the decoder
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -65,17 +67,29 @@ def next_work(
     """
     order = sorted(chunks, key=lambda chunk: _need(chunk, now_s))
     step_by_s = float("inf") if step_by_s is None or not can_step else step_by_s
-    if order and _need(order[0], now_s)[0] == 0:
+    urgent = order and _need(order[0], now_s)[0] == 0
+    if can_begin and not (urgent and _need(order[0], now_s)[1] > now_s):
+        return Work.BEGIN
+    if urgent:
         return Work.STEP if step_by_s < _need(order[0], now_s)[1] else _together(order)
     if step_by_s - now_s <= URGENT_S:
         return Work.STEP
-    if can_begin:
-        return Work.BEGIN
     if order and _need(order[0], now_s)[0] == 1:
         return _together(order)
     if can_step:
         return Work.STEP
     return _together(order) if order else Work.WAIT
+
+
+def step_by(listeners: Iterable[tuple[float, int]], now_s: float, step_s: float) -> float | None:
+    """When steps must begin for nobody to hear a gap; None where no step can prevent one.
+
+    `listeners`: when each has heard all there is, and the tokens that his next chunk lacks.
+    """
+    by_s = [
+        dry_s - lacking * step_s for dry_s, lacking in listeners if lacking > 0 and dry_s > now_s
+    ]
+    return min(by_s, default=None)
 
 
 def _need(chunk: Chunk, now_s: float) -> tuple[int, float]:

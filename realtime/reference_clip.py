@@ -93,6 +93,11 @@ def complaint(found: Measured) -> str | None:
             f"the clip holds {found.speech_s:.1f} s of speech in {found.seconds:.1f} s; "
             f"at least {MIN_SPEECH_S:g} s are needed, 10 to 15 s are better"
         )
+    if found.end_s - found.begin_s <= MIN_SPEECH_S:  # Turbo asserts it
+        return (
+            f"the part with speech is {found.end_s - found.begin_s:.2f} s long; "
+            f"more than {MIN_SPEECH_S:g} s are needed, 10 to 15 s are better"
+        )
     if found.dense_s < MIN_SPEECH_S:
         return (
             f"the first {DENSE_S:g} s hold {found.dense_s:.1f} s of speech; at least "

@@ -1,8 +1,9 @@
 """Which voice is meant by the name that a client gives. Pure.
 
 Clients made for OpenAI name one of its voices, or always send their default; those are not here, so
-all of them mean the model's own. Any other name has to be one that there is: a caller who asks for
-a certain voice and gets another one would not know why.
+all of them mean the model's own. Where there are several voices any other name has to be one of
+them: a caller who asks for a certain voice and gets another one would not know why. Where there is
+but one, every name means it, because there is nothing to confuse it with.
 """
 
 from __future__ import annotations
@@ -23,9 +24,9 @@ def check_voice(name: str, names: Sequence[str], *, root: str) -> None:
     """`names` are the voices that there are, the model's own first.
 
     Raises:
-        ProtocolError: there is no such voice; lists those that there are.
+        ProtocolError: of several, none is called so; lists those that there are.
     """
-    if name in names or name in OPENAI_VOICES:
+    if name in names or name in OPENAI_VOICES or len(names) == 1:
         return
     field = f"{root}.audio.output.voice"
     raise ProtocolError(

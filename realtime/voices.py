@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from aiohttp import BodyPartReader, web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from realtime.engines import DEFAULT_VOICE, KnownVoice, VoiceStore
 from realtime.errors import VoiceRefused
@@ -28,6 +29,9 @@ PIECE_BYTES = 65_536
 UPLOAD_TIMEOUT_S = 60.0
 MAX_UPLOADS = 4
 AGAIN_S = 5
+
+BROKEN_FORM = (ValueError, AssertionError, web.HTTPException, HttpProcessingError)
+"""What aiohttp raises of a form that is none."""
 
 CLIP_FIELDS = ("audio_sample", "file")
 """OpenAI's name for it, and that of its other uploads."""
@@ -170,7 +174,7 @@ async def _read(request: web.Request) -> _Upload:
             return await _parts(request)
     except TimeoutError:
         raise _Refusal(408, "the upload takes too long", "timeout") from None
-    except (ValueError, AssertionError, web.HTTPException) as error:  # aiohttp's, of a broken form
+    except BROKEN_FORM as error:
         raise _Refusal(400, f"the form cannot be read: {error}", "invalid_form") from error
 
 

@@ -10,7 +10,7 @@ as it can. The libraries are imported at the first use, with the voice that need
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -24,6 +24,9 @@ LONG_DIGITS = 6
 
 MOST_DIGITS = 15
 """A number of more than so many is said digit by digit."""
+
+MOST_CHARS = 1_000
+"""Longer text is read in parts."""
 
 _SPACE = re.compile(r"\s+")
 _PHONE = re.compile(r"(?<![\w.,/-])\+?\(?\d{1,4}\)?(?:[ .-]\(?\d{2,4}\)?){2,5}(?![\w/-]|[.,]\d)")
@@ -42,6 +45,8 @@ def worded(
     Never raises: where the text cannot be read it comes back as it is, and `failed` is told why.
     """
     language = language or "en"
+    if len(text) > MOST_CHARS:  # some rules take the square of the length
+        return " ".join(worded(part, language, failed=failed) for part in _parts(text))
     try:
         if language in WHOLE:
             return _whole(_digits_apart(text), language)
@@ -50,6 +55,17 @@ def worded(
         if failed:
             failed(error)
         return text
+
+
+def _parts(text: str) -> Iterator[str]:
+    """Of at most `MOST_CHARS`, parted at spaces where there are any."""
+    start = 0
+    while len(text) - start > MOST_CHARS:
+        space = text.rfind(" ", start + 1, start + MOST_CHARS)
+        end = space if space > 0 else start + MOST_CHARS
+        yield text[start:end]
+        start = end
+    yield text[start:]
 
 
 def _digits_apart(text: str) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from hypothesis import given
 from hypothesis import strategies as st
 
-from realtime.deadlines import MOST_TOGETHER, URGENT_S, Chunk, Work, next_work
+from realtime.deadlines import MOST_TOGETHER, URGENT_S, Chunk, Work, next_work, step_by
 
 NOW_S = 100.0
 
@@ -46,7 +46,15 @@ def test_who_needs_tokens_first_gets_a_step() -> None:
     assert lines(
         next_work(chunks, NOW_S, can_begin=True, can_step=True, step_by_s=NOW_S + 0.4)
     ) == ["soon"]
-    assert next_work([], NOW_S, can_begin=True, can_step=True, step_by_s=NOW_S) is Work.STEP
+    assert next_work([], NOW_S, can_begin=False, can_step=True, step_by_s=NOW_S) is Work.STEP
+
+
+def test_who_waits_for_a_place_shares_the_steps_that_others_need() -> None:
+    assert next_work([], NOW_S, can_begin=True, can_step=True, step_by_s=NOW_S) is Work.BEGIN
+    first = chunk("new", None)
+    assert next_work([first], NOW_S, can_begin=False, can_step=True, step_by_s=NOW_S) is Work.STEP
+    dry = chunk("dry", -1.0)
+    assert next_work([dry], NOW_S, can_begin=True, can_step=True) is Work.BEGIN
 
 
 def test_nothing_to_do_is_a_wait() -> None:
@@ -79,7 +87,7 @@ def test_always_something_and_always_of_one_shape(
         assert len({each.shape for each in work}) == 1
         assert all(each in chunks for each in work)
     urgent = [c.runs_dry_s for c in chunks if c.runs_dry_s and c.runs_dry_s <= NOW_S + URGENT_S]
-    if urgent:
+    if urgent and not (can_begin and min(urgent) <= NOW_S):
         assert isinstance(work, list)
         assert work[0].runs_dry_s == min(urgent)
 
@@ -125,11 +133,26 @@ def test_without_deadlines_a_line_waits_for_the_steps_of_others() -> None:
     assert longest_wait_s(by_stage) > 3 * longest_wait_s(by_need)
 
 
+def test_steps_are_due_for_who_still_hears_something() -> None:
+    assert step_by([(NOW_S + 2, 10), (NOW_S + 1, 30)], NOW_S, 0.01) == NOW_S + 0.7
+    assert step_by([(NOW_S + 2, 0), (NOW_S - 1, 30)], NOW_S, 0.01) is None
+    assert step_by([], NOW_S, 0.01) is None
+
+
+def test_on_a_machine_that_is_too_slow_nobody_is_kept_out() -> None:
+    """A line alone takes 1.3 times its length there: its listener is always short of something."""
+    lines = simulate(next_work, count=8, slowness=13)
+    last_s = max(line.first_s for line in lines)
+    assert min(line.starved_s for line in lines) > 0
+    assert last_s < 5
+
+
 ENDS = (10, 30, 70, 145, 200)
 
 
-def simulate(policy: object, *, count: int) -> list[Line]:
+def simulate(policy: object, *, count: int, slowness: float = 1.0) -> list[Line]:
     """Run a policy until every line is made; when each listener hears what, by the clock."""
+    step_s, begin_s, run_s, chunk_s = (slowness * s for s in (0.004, 0.005, 0.015, 0.004))
     now_s = 0.0
     coming = [Line(n, n * 2.0 / count) for n in range(count)]
     lines: list[Line] = []
@@ -147,29 +170,27 @@ def simulate(policy: object, *, count: int) -> list[Line]:
         stepping = any(line.tokens < 200 for line in lines)
         chunks = [each[2] for each in due.values()]
         needs = [(line, next((e for e in ENDS if e > line.made), 0)) for line in lines]
-        step_by = [
-            line.dry_s - (end - line.tokens) * 0.004
-            for line, end in needs
-            if line.dry_s is not None and line.tokens < end
+        listeners = [
+            (line.dry_s, end - line.tokens) for line, end in needs if line.dry_s is not None
         ]
         work = policy(  # type: ignore[operator]
             chunks,
             now_s,
             can_begin=can_begin,
             can_step=stepping,
-            step_by_s=min(step_by, default=None),
+            step_by_s=step_by(listeners, now_s, step_s),
         )
         if work is Work.BEGIN:
             lines.append(coming.pop(0))
-            now_s += 0.005
+            now_s += begin_s
         elif work is Work.STEP:
             for line in lines:
                 line.tokens = min(200, line.tokens + 1)
-            now_s += 0.004
+            now_s += step_s
         elif work is Work.WAIT:
             now_s = max(now_s, coming[0].asked_s)
         else:
-            now_s += 0.015 + 0.004 * len(work)
+            now_s += run_s + chunk_s * len(work)
             for each in work:
                 line, end, _ = due[each.line]
                 if line.dry_s is None:

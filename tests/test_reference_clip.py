@@ -80,9 +80,18 @@ def test_speech_that_was_cut_off_is_told_from_speech_that_is_loud(ear, name):
     whole = measure(audio / peak, RATE, probabilities)
     cut = measure(np.clip(audio * 4, -peak, peak) * 0.3, RATE, probabilities)
     assert whole.clipped < 0.001 < 0.02 < cut.clipped
-    long = {"speech_s": 9.0, "dense_s": 9.0}
+    long = {"speech_s": 9.0, "dense_s": 9.0, "end_s": 9.0}
     assert complaint(Measured(**{**vars(whole), **long})) is None
     assert "cut off at the top" in complaint(Measured(**{**vars(cut), **long}))
+
+
+def test_what_is_used_is_longer_than_the_least():
+    """Turbo asserts it; 157 windows are 5.02 s, also where the clip has 5.00."""
+    hiss = np.random.default_rng(1).normal(0, 0.1, 5 * RATE).astype(np.float32)
+    found = measure(hiss, RATE, [1.0] * 157)
+    assert "5.00 s long; more than 5 s" in complaint(found)
+    longer = np.concatenate((hiss, hiss[: RATE // 10]))
+    assert complaint(measure(longer, RATE, [1.0] * 160)) is None
 
 
 def test_the_silence_at_both_ends_is_left_out(ear):

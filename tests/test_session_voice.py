@@ -77,6 +77,14 @@ async def test_a_voice_that_there_is_not_is_refused_with_those_that_there_are(co
     assert {(line.voice, line.speed) for line in runtime.voice.lines} == {("default", 1.0)}
 
 
+async def test_with_one_voice_every_name_means_it(connect, runtime):
+    client = await connect()
+    told = await update(client, voice="aura-asteria-en")
+    assert told["session"]["audio"]["output"]["voice"] == "aura-asteria-en"
+    await reply(client)
+    assert {line.voice for line in runtime.voice.lines} == {"default"}
+
+
 async def test_a_reply_keeps_its_voice_when_the_session_gets_another(connect, runtime):
     runtime.voice.voices = VOICES
     runtime.voice.gate = asyncio.Event()

@@ -245,6 +245,10 @@ async def test_a_form_without_an_end(url, http, store):
         assert answer.status == 400
     async with http.post(url, data=b"", headers={"Content-Type": "multipart/form-data"}) as answer:
         assert answer.status == 400
+    broken = b"--x\r\nContent-Disposition form-data\r\n\r\nsound\r\n--x--\r\n"
+    async with http.post(url, data=broken, headers=headers) as answer:
+        assert answer.status == 400
+        assert (await answer.json())["error"]["code"] == "invalid_form"
     assert store.kept == {}
 
 

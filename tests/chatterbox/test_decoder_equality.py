@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import replace
 
 import pytest
@@ -133,3 +134,22 @@ def test_all_of_the_request_is_heard(attentive_models, name):
     usual = alone(model, row)
     same = {what for what, tokens in sequences.items() if tokens == usual}
     assert same == (set() if model.variant.expressive else {"exaggeration"})
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_in_half_precision_it_begins_alike(attentive_models, name):
+    """What a GPU runs: prefix, both backbones and the head in bfloat16, sampling in float32."""
+    model = attentive_models[name]
+    row = line(model, 4, max_tokens=12)
+    exact = alone(model, row)
+    copied = replace(model, package=deepcopy(model.package))
+    half = Decoder(
+        copied.t3, model.variant, rows=2, device="cpu", dtype=torch.bfloat16, positions=640
+    )
+    rows = [again(row), again(row)]
+    for each in rows:
+        half.join(each)
+    run(half, rows)
+    assert rows[0].tokens == rows[1].tokens
+    assert len(rows[0].tokens) == 12
+    assert rows[0].tokens[0] == exact[0]

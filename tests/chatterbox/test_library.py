@@ -340,6 +340,13 @@ def test_files_of_several_kinds_are_read(kind: str, subtype: str | None) -> None
     np.testing.assert_allclose(again, np.clip(read, -1, 1), atol=1e-4)
 
 
+def test_a_rate_that_cannot_be_kept_is_refused() -> None:
+    file = io.BytesIO()
+    soundfile.write(file, np.zeros(70_001, np.float32), 70_001, format="WAV")
+    with pytest.raises(VoiceRefused, match="70001 Hz"):
+        decode(file.getvalue())
+
+
 async def test_over_http_from_end_to_end(model: Model, folder: Path) -> None:
     library = VoiceLibrary(folder, model)
     app = web.Application()

@@ -18,6 +18,7 @@ from realtime.audio import Float32
 from realtime.engines.chatterbox import synthesizer as synthesizer_module
 from realtime.engines.chatterbox.chunks import FRAMES, HOP, Chunk, Schedule
 from realtime.engines.chatterbox.conditionals import Conditionals
+from realtime.engines.chatterbox.flow import Flow, Passage, in_half_precision
 from realtime.engines.chatterbox.noise import Noise
 from realtime.engines.chatterbox.synthesizer import Job, Sound, Synthesizer
 from realtime.engines.chatterbox.tempo import stretched
@@ -333,3 +334,24 @@ def test_half_precision_is_the_estimators_alone(chatterbox_folders: dict[str, Pa
     assert audio.dtype == np.float32
     assert len(audio) == len(expected)
     assert 0 < np.abs(audio - expected).max() < 0.3
+    again = Synthesizer(turbo.s3gen, TURBO, device="cpu", half=True, schedule=WHOLE)
+    assert np.array_equal(joined(again, again.open(voice, seed=1), line), audio)
+
+
+def test_what_the_solver_adds_up_stays_in_single_precision(
+    chatterbox_folders: dict[str, Path],
+) -> None:
+    turbo = speaker(chatterbox_folders["turbo"], TURBO)
+    voice, draw = turbo.voice(), torch.Generator().manual_seed(1)
+    noise = torch.randn(80, voice.flow_mel.shape[1] + 40, generator=draw)
+    passage = Passage(voice, a_line(20), noise)
+    flow = Flow(turbo.s3gen, steps=TURBO.flow_steps, device="cpu")
+    with torch.inference_mode():
+        exact = flow.run([passage])
+        in_half_precision(turbo.s3gen.flow.decoder)
+        half = flow.run([passage])
+        turbo.s3gen.flow.decoder.estimator = turbo.s3gen.flow.decoder.estimator.estimator
+        all_half = flow.run([passage])
+    assert 0 < float((half - exact).abs().mean()) < float((all_half - exact).abs().mean())
+    assert torch.equal(all_half.bfloat16().float(), all_half)
+    assert not torch.equal(half.bfloat16().float(), half)

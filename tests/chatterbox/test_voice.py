@@ -183,6 +183,47 @@ async def test_a_line_that_cannot_begin_fails_alone(
 
 
 @pytest.mark.usefixtures("quiet_log")
+async def test_a_line_whose_sound_cannot_be_opened_gives_its_place_back(
+    voice: ChatterboxVoice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = voice._synthesizer.open
+
+    def failing(conditionals: Conditionals, *, seed: int, speed: float) -> object:
+        if seed == seed_of(Line(OTHER)):
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return opened(conditionals, seed=seed, speed=speed)
+
+    monkeypatch.setattr(voice._synthesizer, "open", failing)
+    good, bad = await asyncio.gather(
+        chunks(voice, Line(LONG), "a"), chunks(voice, Line(OTHER), "b"), return_exceptions=True
+    )
+    assert isinstance(good, list)
+    assert isinstance(bad, StageError)
+    assert bad.code == "out_of_memory"
+    assert voice._decoder.free == ROWS
+
+
+@pytest.mark.usefixtures("quiet_log")
+async def test_a_device_that_is_lost_stays_lost(
+    voice: ChatterboxVoice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    errors = [RuntimeError("CUDA error: an illegal memory access"), RuntimeError("something else")]
+
+    def failing() -> None:
+        raise errors.pop(0)
+
+    monkeypatch.setattr(voice._decoder, "step", failing)
+    lines = (chunks(voice, Line(OTHER), owner) for owner in range(ROWS + 1))
+    ended = await asyncio.gather(*lines, return_exceptions=True)
+    assert all(isinstance(error, StageError) for error in ended)
+    assert errors == []  # the line that waited for a place failed in a step of its own
+    assert not voice.alive
+    with pytest.raises(StageError, match="not available"):
+        await chunks(voice, Line(OTHER), "later")
+    voice._worker._lost = False
+
+
+@pytest.mark.usefixtures("quiet_log")
 async def test_a_chunk_that_fails_costs_its_own_line(
     voice: ChatterboxVoice, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -37,7 +37,8 @@ def decode(data: bytes) -> tuple[Float32, int]:
             rate, channels = int(file.samplerate), int(file.channels)
             if file.format not in KINDS:
                 raise VoiceRefused(f"{file.format} is not taken: {READABLE}", code=UNSUPPORTED)
-            if not RATES_HZ[0] <= rate <= RATES_HZ[1] or not 1 <= channels <= MAX_CHANNELS:
+            odd = rate > 65_535 and rate % 10  # FLAC, as which it is kept, has no such rate
+            if odd or not RATES_HZ[0] <= rate <= RATES_HZ[1] or not 1 <= channels <= MAX_CHANNELS:
                 raise VoiceRefused(
                     f"{channels} channels at {rate} Hz: one or two at {RATES_HZ[0]} to "
                     f"{RATES_HZ[1]} Hz are taken",

@@ -9,6 +9,7 @@ A GPU is given the next step before the tokens of the last are read, so it is ne
 
 from __future__ import annotations
 
+import gc
 from collections import deque
 from collections.abc import Sequence
 from typing import Any, Protocol, TypeVar
@@ -78,21 +79,31 @@ class Captured:
 
     def warm(self) -> None:
         """Capture everything. The batch is empty, so what the warm-ups write means nothing."""
+        # One stream for all: cuBLAS keeps a workspace for each that it has ever seen.
+        side = torch.cuda.Stream()
         pool = None
-        for size in reversed(self._sizes):  # the largest first: the others fit into its memory
-            for length in reversed(self._lengths):
-                side = torch.cuda.Stream()
-                side.wait_stream(torch.cuda.current_stream())
-                with torch.cuda.stream(side):
-                    for _ in range(WARM_UPS):
-                        self._batch.advance(size, length)
-                torch.cuda.current_stream().wait_stream(side)
-                graph = torch.cuda.CUDAGraph()
-                with torch.cuda.graph(graph, pool=pool):
-                    self._batch.advance(size, length)
-                pool = graph.pool()
-                self._graphs[size, length] = graph
+        gc.freeze()  # each capture collects garbage first
+        try:
+            for size in reversed(self._sizes):  # the largest first: the others fit into its memory
+                for length in reversed(self._lengths):
+                    graph = self._capture(size, length, side, pool)
+                    pool = graph.pool()
+                    self._graphs[size, length] = graph
+        finally:
+            gc.unfreeze()
         torch.cuda.synchronize()
+
+    def _capture(self, size: int, length: int, side: Any, pool: Any) -> torch.cuda.CUDAGraph:
+        side.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(side):
+            for _ in range(WARM_UPS):
+                self._batch.advance(size, length)
+        torch.cuda.current_stream().wait_stream(side)
+        graph = torch.cuda.CUDAGraph()
+        # "global", the default, fails when another thread allocates, and Whisper warms up meanwhile
+        with torch.cuda.graph(graph, pool=pool, stream=side, capture_error_mode="thread_local"):
+            self._batch.advance(size, length)
+        return graph
 
     def run(self, n: int, length: int) -> None:
         size = next(size for size in self._sizes if size >= n)

@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import time
 from collections.abc import Hashable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from realtime.audio import Int16
@@ -13,11 +14,13 @@ from realtime.edges import Edges
 from realtime.engines.chatterbox.conditionals import Conditionals
 from realtime.engines.chatterbox.decoder import Row
 from realtime.engines.chatterbox.synthesizer import Job, Sound
+from realtime.engines.chatterbox.tail import silent_run
 from realtime.engines.chatterbox.variant import Sampling
 from realtime.engines.chatterbox.watermark import MarkedStream
 
 SPEECH_TOKENS = 6_561
 """Tokens from here on are marks, or belong to nothing; S3Gen has no sound for them."""
+TOKEN_S = 0.04
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,11 @@ class Stream:
         """No more tokens will come."""
         return self.row is not None and self.row.ended
 
+    @property
+    def silence_s(self) -> float:
+        """At its end, as far as its tokens tell; the finishing threads cut it off."""
+        return silent_run(self.tokens) * TOKEN_S / self.request.speed if self.tokens else 0.0
+
     def job(self) -> Job:
         """The chunk that could be made now."""
         assert self.sound is not None
@@ -92,5 +100,5 @@ class Stream:
 
     def deliver(self, item: Int16 | Exception | None) -> None:
         """To whoever listens, from any thread."""
-        if not self.loop.is_closed():
+        with suppress(RuntimeError):  # the loop is closed, and so nobody listens
             self.loop.call_soon_threadsafe(self.sounds.put_nowait, item)

@@ -24,7 +24,7 @@ import torch
 from realtime.audio import Float32
 from realtime.engines.chatterbox.chunks import FRAMES, Chunk, Progress, Schedule, next_chunk
 from realtime.engines.chatterbox.conditionals import Conditionals
-from realtime.engines.chatterbox.flow import Flow, Passage
+from realtime.engines.chatterbox.flow import Flow, Passage, in_half_precision
 from realtime.engines.chatterbox.noise import MELS, Noise
 from realtime.engines.chatterbox.tempo import stretched
 from realtime.engines.chatterbox.variant import Variant
@@ -77,7 +77,7 @@ class Synthesizer:
         self._schedule = schedule or Schedule()
         self._appended = TURBO_SILENCES if variant.name == "turbo" else 0
         if half:
-            s3gen.flow.decoder.estimator.to(torch.bfloat16)
+            in_half_precision(s3gen.flow.decoder)
         self._flow = Flow(s3gen, steps=variant.flow_steps, device=device)
         self._vocoder = Vocoder(s3gen, self._schedule, device=device)
 

@@ -20,10 +20,10 @@ from realtime.engines.chatterbox.library import VoiceLibrary
 from realtime.engines.chatterbox.model import load, quietly
 from realtime.engines.chatterbox.pieces import SHORTEST_CHARS, fewest_tokens, split, token_limit
 from realtime.engines.chatterbox.stream import SPEECH_TOKENS, Request, Stream
-from realtime.engines.chatterbox.synthesizer import Job, Synthesizer
+from realtime.engines.chatterbox.synthesizer import SILENCE, Job, Synthesizer
 from realtime.engines.chatterbox.watermark import Watermark
 from realtime.engines.chatterbox.worker import Worker
-from realtime.errors import VoiceError
+from realtime.errors import BanterError, VoiceError
 from realtime.metrics import Metrics
 from realtime.wording import worded
 
@@ -86,18 +86,26 @@ class ChatterboxVoice:
     def _load(self, options: VoiceOptions) -> None:
         torch.set_num_threads(options.threads)
         cuda = options.device == "cuda"
+        if cuda and not torch.cuda.is_available():
+            raise BanterError(
+                "torch finds no CUDA here. Remedy: install a build of torch with CUDA that fits "
+                "the driver (banter doctor), or --device cpu"
+            )
+        half = cuda and torch.cuda.is_bf16_supported(including_emulation=False)
+        if cuda:  # it makes a plan for each shape, and here each line has its own
+            torch.backends.cuda.enable_cudnn_sdp(False)
         if cuda and options.memory_gib:
             total = torch.cuda.get_device_properties(0).total_memory
             share = min(1.0, options.memory_gib * 2**30 / total)
             torch.cuda.set_per_process_memory_fraction(share)
         self._model = model = load(self._folder, options.device, options.variant)
-        dtype = torch.bfloat16 if cuda else torch.float32
+        dtype = torch.bfloat16 if half else torch.float32
         self.library = VoiceLibrary(self._voices, model)
         self._decoder = Decoder(
             model.t3, model.variant, rows=options.streams, device=options.device, dtype=dtype
         )
         self._synthesizer = Synthesizer(
-            model.s3gen, model.variant, device=options.device, half=cuda
+            model.s3gen, model.variant, device=options.device, half=half
         )
         self._finisher = Finisher(
             Watermark(options.watermark), threads=options.finishing_threads, metrics=self._metrics
@@ -128,6 +136,7 @@ class ChatterboxVoice:
             self._decoder.step()
         sound = self._synthesizer.open(request.conditionals, seed=0)
         tokens = [token for token in row.tokens if token < SPEECH_TOKENS]
+        tokens = (tokens + [SILENCE] * WARM_TOKENS)[:WARM_TOKENS]
         self._synthesizer.run([Job(sound, tokens, False)])
         self._synthesizer.run([Job(sound, tokens, True)])
 

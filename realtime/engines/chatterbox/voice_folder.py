@@ -10,6 +10,7 @@ sees a whole voice or none. A clip alone is a voice, too; the rest is made from 
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -88,9 +89,21 @@ def put(folder: Path, clip: bytes, about: KnownVoice, save: Callable[[Path], Non
         _write(draft / ABOUT, json.dumps(known, indent=2).encode())
         if os.path.lexists(folder):  # renaming would replace it where it is empty
             raise VoiceRefused(f"there is a voice {folder.name!r} already", code="voice_exists")
-        os.rename(draft, folder)
+        _rename(draft, folder)
     except BaseException:
         delete(draft)
+        raise
+
+
+def _rename(draft: Path, folder: Path) -> None:
+    """Another server on this volume may have been quicker."""
+    try:
+        os.rename(draft, folder)
+    except OSError as error:
+        if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+            raise VoiceRefused(
+                f"there is a voice {folder.name!r} already", code="voice_exists"
+            ) from error
         raise
 
 

@@ -18,7 +18,7 @@ from collections.abc import Callable, Hashable, Sequence
 import torch
 
 from realtime.audio import VOICE_RATE_HZ
-from realtime.deadlines import Chunk, Work, next_work
+from realtime.deadlines import Chunk, Work, next_work, step_by
 from realtime.engines.chatterbox.decoder import Decoder, Row
 from realtime.engines.chatterbox.finishing import Finisher
 from realtime.engines.chatterbox.stream import Stream
@@ -89,9 +89,9 @@ class Worker:
             Saturated: too much text is waiting.
             VoiceError: the voice is closed or lost.
         """
-        if self._closing or self._lost:
-            raise VoiceError("the voice is not available", code="shutting_down")
         with self._wake:
+            if self._closing or self._lost:
+                raise VoiceError("the voice is not available", code="shutting_down")
             cost = len(stream.request.text)
             if not self._waiting.push(stream, owner=stream.owner, cost=cost):
                 self._metrics.count("voice.refused")
@@ -118,13 +118,14 @@ class Worker:
             except Exception as error:
                 log.exception("the voice's worker failed")
                 self._metrics.count("voice.worker_failed")
-                self._lost = _poisoned(error)
+                self._lost = self._lost or _poisoned(error)
                 self._fail(self._streams, error)
             finally:
                 self._begun_s = None
         self._fail(self._streams, VoiceError("the server is going away", code="shutting_down"))
-        while entry := self._waiting.pop():
-            self._fail([entry.job], VoiceError("the server is going away", code="shutting_down"))
+        with self._wake:
+            waiting = [entry.job for entry in iter(self._waiting.pop, None)]
+        self._fail(waiting, VoiceError("the server is going away", code="shutting_down"))
 
     def _do_next(self) -> None:
         """One piece of work, after those who have gone are gone."""
@@ -137,7 +138,7 @@ class Worker:
         chunks = [self._chunk(s) for s in self._streams if self._due(s)]
         can_step = any(s.row and not s.row.ended for s in self._streams)
         work = next_work(
-            chunks, now_s, can_begin=can_begin, can_step=can_step, step_by_s=self._step_by_s()
+            chunks, now_s, can_begin=can_begin, can_step=can_step, step_by_s=self._step_by_s(now_s)
         )
         if work is Work.BEGIN:
             self._begin()
@@ -146,14 +147,13 @@ class Worker:
         elif isinstance(work, list):
             self._make([chunk.line for chunk in work])  # type: ignore[misc]
 
-    def _step_by_s(self) -> float | None:
-        """When steps must begin for nobody to hear a gap; None where nobody listens."""
-        by_s = [
-            self._runs_dry_s[s.owner] - missing * self._step_s
+    def _step_by_s(self, now_s: float) -> float | None:
+        listeners = (
+            (self._runs_dry_s[s.owner], self._missing(s))
             for s in self._streams
-            if s.owner in self._runs_dry_s and (missing := self._missing(s)) > 0
-        ]
-        return min(by_s, default=None)
+            if s.owner in self._runs_dry_s
+        )
+        return step_by(listeners, now_s, self._step_s)
 
     def _missing(self, stream: Stream) -> int:
         """Tokens that its next chunk still needs."""
@@ -183,7 +183,7 @@ class Worker:
         asked = stream.request
         self._metrics.observe("voice.wait_ms", (time.perf_counter() - stream.since_s) * 1e3)
         try:
-            row = Row(
+            stream.row = Row(  # before it joins: whatever fails after that gives its place back
                 conditionals=asked.conditionals,
                 text_tokens=self._tokenize(asked.text, asked.language),
                 sampling=asked.sampling,
@@ -191,17 +191,16 @@ class Worker:
                 max_tokens=asked.max_tokens,
                 exaggeration=asked.exaggeration,
             )
-            self._decoder.join(row)
+            self._decoder.join(stream.row)
+            stream.sound = self._synthesizer.open(
+                asked.conditionals, seed=asked.seed, speed=asked.speed
+            )
         except Exception as error:
             self._failed("begin a line", error)
             self._fail([stream], error)
             return
         if self._runs_dry_s.get(stream.owner, 0.0) < time.perf_counter():
             self._runs_dry_s.pop(stream.owner, None)  # what was heard before is long over
-        stream.row = row
-        stream.sound = self._synthesizer.open(
-            asked.conditionals, seed=asked.seed, speed=asked.speed
-        )
         self._streams.append(stream)
 
     def _step(self) -> None:
@@ -211,7 +210,7 @@ class Worker:
             self._decoder.step()
         except torch.OutOfMemoryError as error:
             self._failed("take a step", error)
-            self._fail(self._streams[-1:], error)
+            self._fail([s for s in self._streams if s.row in rows][-1:], error)
             return
         for stream in self._streams:
             row = stream.take()
@@ -246,8 +245,9 @@ class Worker:
                 stream.started = True
                 self._metrics.observe("voice.first_ms", (now_s - stream.since_s) * 1e3)
             dry_s = max(self._runs_dry_s.get(stream.owner, 0.0), now_s)
-            self._runs_dry_s[stream.owner] = dry_s + len(sound) / VOICE_RATE_HZ
             last = stream.spoken and not self._due(stream)
+            heard_s = len(sound) / VOICE_RATE_HZ - (stream.silence_s if last else 0.0)
+            self._runs_dry_s[stream.owner] = dry_s + max(0.0, heard_s)
             self._finisher.push(stream, sound, last=last)
             if last:
                 self._streams.remove(stream)
