@@ -1,12 +1,14 @@
 """The function calls of one response, told to the client as the model writes them.
 
-One call is open at a time. Clients act on what is whole: a call that broke off ends as `incomplete`
-and without `function_call_arguments.done`.
+One call is open at a time, and words in the middle of it do not end it. Clients act on what is
+whole: a call that broke off ends as `incomplete` and without `function_call_arguments.done`.
 """
 
 from __future__ import annotations
 
-from realtime import events
+import json
+
+from realtime import server_events
 from realtime.engines import CallPart
 from realtime.ids import new_id
 from realtime.items import FunctionCall
@@ -30,7 +32,10 @@ class Calls:
 
     def push(self, part: CallPart) -> None:
         """The next part; the first one of a call ends the call before it."""
-        if part.number != self._number or self._open is None:
+        goes_on = part.number == self._number
+        if goes_on and self._open is None:
+            return  # it was whole already: this can be no more than white space
+        if self._open is None or not goes_on:
             self.finish()
             self._number = part.number
             call_id = self._outputs.unused(part.call_id)
@@ -39,6 +44,11 @@ class Calls:
             self.chars += len(part.name)
         if part.arguments:
             self._write(self._open, part.arguments)
+
+    def finish_whole(self) -> None:
+        """End the open call if its arguments are whole: words follow it."""
+        if self._open and _is_json(self._open.arguments):
+            self.finish()
 
     def finish(self) -> None:
         """The open call is whole. One without arguments has none: clients parse them as JSON."""
@@ -49,7 +59,7 @@ class Calls:
             self._write(call, "{}")
         call.status = "completed"
         self._outbox.put(
-            events.CallArgumentsDone(
+            server_events.CallArgumentsDone(
                 response_id=self._response_id,
                 item_id=call.id,
                 output_index=self._outputs.index(call),
@@ -71,7 +81,7 @@ class Calls:
         call.arguments += arguments
         self.chars += len(arguments)
         self._outbox.put(
-            events.CallArgumentsDelta(
+            server_events.CallArgumentsDelta(
                 response_id=self._response_id,
                 item_id=call.id,
                 output_index=self._outputs.index(call),
@@ -79,3 +89,11 @@ class Calls:
                 delta=arguments,
             )
         )
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True

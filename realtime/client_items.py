@@ -11,11 +11,12 @@ import json
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from realtime import events
+from realtime import client_events
 from realtime.conversation import Conversation
 from realtime.errors import ProtocolError
 from realtime.ids import new_id
 from realtime.items import AnyItem, Content, FunctionCall, FunctionResult, Item
+from realtime.tools import NAME, NAME_CHARS
 
 TEXT_PARTS = ("input_text", "output_text", "text")
 SOUND_PARTS = ("input_audio", "output_audio", "audio")
@@ -23,7 +24,7 @@ UNSEEN = "(Here was a picture, which cannot be seen.)"
 """Stands in the text for `input_image`: no model here sees, and it should know that."""
 
 
-def new_item(body: events.ItemBody, *, field: str = "item") -> AnyItem:
+def new_item(body: client_events.ItemBody, *, field: str = "item") -> AnyItem:
     """A client's item; one without an id is given one.
 
     Raises:
@@ -35,6 +36,11 @@ def new_item(body: events.ItemBody, *, field: str = "item") -> AnyItem:
             return _message(id_, body, field)
         case "function_call":
             call_id, name = _given(body, "call_id", field), _given(body, "name", field)
+            if not NAME.fullmatch(name):
+                raise ProtocolError(
+                    f"'{field}.name' must be 1 to 128 of the characters {NAME_CHARS}",
+                    param=f"{field}.name",
+                )
             return FunctionCall(id_, call_id, name, _text(body.arguments) or "{}")
         case "function_call_output":
             if body.output is None:
@@ -47,7 +53,7 @@ def new_item(body: events.ItemBody, *, field: str = "item") -> AnyItem:
     )
 
 
-def chosen_items(bodies: Sequence[events.ItemBody], talk: Conversation) -> list[AnyItem]:
+def chosen_items(bodies: Sequence[client_events.ItemBody], talk: Conversation) -> list[AnyItem]:
     """A response's own `input`: items, and references to those of the conversation.
 
     Raises:
@@ -71,10 +77,10 @@ def chosen_items(bodies: Sequence[events.ItemBody], talk: Conversation) -> list[
     return list(chosen.values())
 
 
-def _message(id_: str, body: events.ItemBody, field: str) -> Item:
+def _message(id_: str, body: client_events.ItemBody, field: str) -> Item:
     content = body.content or []
     if isinstance(content, str):
-        content = [events.ItemContent("input_text", content)]
+        content = [client_events.ItemContent("input_text", content)]
     parts = [_words(part, f"{field}.content[{n}]") for n, part in enumerate(content)]
     text = " ".join(filter(None, parts)).strip()
     spoken = any(part.type in SOUND_PARTS for part in content)
@@ -91,7 +97,7 @@ def _message(id_: str, body: events.ItemBody, field: str) -> Item:
     )
 
 
-def _words(part: events.ItemContent, field: str) -> str:
+def _words(part: client_events.ItemContent, field: str) -> str:
     if part.type in TEXT_PARTS:
         return part.text or ""
     if part.type in SOUND_PARTS:
@@ -118,12 +124,14 @@ def _text(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _given(body: events.ItemBody, name: str, field: str) -> str:
+def _given(body: client_events.ItemBody, name: str, field: str) -> str:
     value = getattr(body, name)
-    if not isinstance(value, str):
+    if not isinstance(value, str) or not value:
         _missing(f"{field}.{name}")
     return value
 
 
 def _missing(field: str) -> NoReturn:
-    raise ProtocolError(f"'{field}' is missing", code="missing_required_parameter", param=field)
+    raise ProtocolError(
+        f"'{field}' is missing or empty", code="missing_required_parameter", param=field
+    )

@@ -31,7 +31,6 @@ from realtime.voice_choice import check_voice
 
 PATH = "/v1/realtime"
 MAX_BODY_BYTES = 64 * 1024
-"""A thousand keys with settings of this size are 64 MiB."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

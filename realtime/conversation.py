@@ -19,6 +19,9 @@ from realtime.prompt import Message
 MAX_ITEMS = 2_000
 """The oldest items beyond this are forgotten: a bound on memory, far over any prompt's reach."""
 
+MAX_CHARS = 2 * 1024 * 1024
+"""The same for the characters of all items: 8 MiB, as one has four bytes at most."""
+
 
 @dataclass
 class Conversation:
@@ -107,11 +110,16 @@ class Conversation:
         """Shorten an assistant's item to what was heard of it.
 
         More than was made is clamped, and an item that was not spoken here is left alone: clients
-        report what they played, and a report that is off must not end a session.
+        report what they played, and a report that is off must not end a session. Of an item that is
+        still being spoken nothing is added after a cut; where all of it so far was heard, there was
+        none.
         """
         item = self._items.get(item_id)
-        if isinstance(item, Item) and item.pieces and item.content == "output_audio":
-            item.cut(min(ms_to_samples(heard_ms, item.rate_hz), item.audio_samples))
+        if not (isinstance(item, Item) and item.pieces and item.content == "output_audio"):
+            return
+        samples = min(ms_to_samples(heard_ms, item.rate_hz), item.audio_samples)
+        if item.status != "in_progress" or samples < item.audio_samples:
+            item.played(samples)
 
     def called(self, call_id: str) -> bool:
         """Whether a function call has this id already."""
@@ -124,16 +132,25 @@ class Conversation:
         said = (i.language for i in reversed(self._items.values()) if isinstance(i, Item))
         return next((language for language in said if language), None)
 
-    def prompt(self, instructions: str, *, budget_tokens: int) -> list[Message]:
-        """Instructions, then the newest items that have text and fit in `budget_tokens`."""
-        messages, self._prompt_from = prompt_of(
+    def prompt(
+        self, instructions: str, *, budget_tokens: int, lasting: bool = True
+    ) -> list[Message]:
+        """Instructions, then the newest items that have text and fit in `budget_tokens`.
+
+        What is left out stays out of later prompts too, unless this one is not `lasting`.
+        """
+        messages, start = prompt_of(
             lines_of(self._items.values()),
             instructions,
             budget_tokens=budget_tokens,
             start=self._prompt_from,
         )
+        if lasting:
+            self._prompt_from = start
         return messages
 
     def _forget_oldest(self) -> None:
-        while len(self._items) > MAX_ITEMS:
-            del self._items[next(iter(self._items))]
+        chars = sum(item.chars for item in self._items.values())
+        while len(self._items) > MAX_ITEMS or (chars > MAX_CHARS and len(self._items) > 1):
+            oldest = next(iter(self._items))
+            chars -= self._items.pop(oldest).chars

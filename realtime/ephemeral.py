@@ -1,8 +1,8 @@
 """Keys for a short time: a web page is given one instead of a real key. Pure; time comes in.
 
 A key opens sessions, and nothing else, until it expires, and brings the settings that it was made
-with. Bound: `limit` keys that have not expired; at that, no more are made until one has. Only
-digests are kept.
+with. Bound: `limit` keys that have not expired; at that, no more are made until one has. Of a key
+only its digest is kept, of its settings their bytes: as objects they would be many times as large.
 """
 
 from __future__ import annotations
@@ -11,6 +11,10 @@ import hashlib
 import secrets
 from dataclasses import dataclass
 
+import msgspec
+
+from realtime.errors import ProtocolError
+from realtime.keys import key_bytes
 from realtime.session_config import SessionConfig
 
 PREFIX = "ek_"
@@ -18,6 +22,8 @@ PREFIX = "ek_"
 
 MIN_SECONDS, MAX_SECONDS, DEFAULT_SECONDS = 10, 7_200, 600
 MAX_KEYS = 1_000
+MAX_SETTINGS_BYTES = 64 * 1024
+"""Of one key's settings, as JSON: a thousand of them are 64 MiB."""
 
 
 class TooManyKeys(Exception):
@@ -41,30 +47,41 @@ class EphemeralKeys:
 
     def __init__(self, limit: int = MAX_KEYS) -> None:
         self._limit = limit
-        self._grants: dict[bytes, Grant] = {}
+        self._grants: dict[bytes, tuple[int, bytes]] = {}
+        """By digest: until when, and the settings."""
 
     def mint(self, config: SessionConfig, *, seconds: int, now: int) -> tuple[str, Grant]:
         """A new key that opens sessions with these settings for so long.
 
         Raises:
             TooManyKeys: as many as may be are in use.
+            ProtocolError: the settings are too large.
         """
+        settings = msgspec.json.encode(config)
+        if len(settings) > MAX_SETTINGS_BYTES:
+            raise ProtocolError(
+                f"the session's settings have {len(settings)} bytes; at most {MAX_SETTINGS_BYTES} "
+                "are kept with a key",
+                code="too_large",
+                param="session",
+            )
         self._sweep(now)
         if len(self._grants) >= self._limit:
-            raise TooManyKeys(min(g.expires_at for g in self._grants.values()) - now)
+            raise TooManyKeys(min(until for until, _ in self._grants.values()) - now)
         key = PREFIX + secrets.token_hex(24)
-        grant = Grant(now + seconds, config)
-        self._grants[_digest(key)] = grant
-        return key, grant
+        self._grants[_digest(key)] = now + seconds, settings
+        return key, Grant(now + seconds, config)
 
     def find(self, key: str, *, now: int) -> Grant | None:
         """What a key stands for; None if it was never made here or has expired."""
-        grant = self._grants.get(_digest(key))
-        return grant if grant and now < grant.expires_at else None
+        until, settings = self._grants.get(_digest(key), (0, b""))
+        if now >= until:
+            return None
+        return Grant(until, msgspec.json.decode(settings, type=SessionConfig))
 
     def _sweep(self, now: int) -> None:
-        self._grants = {d: g for d, g in self._grants.items() if now < g.expires_at}
+        self._grants = {d: kept for d, kept in self._grants.items() if now < kept[0]}
 
 
 def _digest(key: str) -> bytes:
-    return hashlib.sha256(key.encode()).digest()
+    return hashlib.sha256(key_bytes(key)).digest()

@@ -8,16 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from itertools import groupby
 
 from realtime.items import AnyItem, FunctionCall, FunctionResult
 from realtime.prompt import CHARS_PER_TOKEN, Message, ToolCall, tokens_of
 
 LOW_WATER = 0.5
-"""The share of the budget that is left after the history was shortened."""
+"""The share of the room beside the instructions that is used after the history was shortened."""
 
 RESULT_SHARE = 0.25
-"""The share of the budget that a function's result may take. Tools answer with whole documents, and
+"""The share of that room that a function's result may take. Tools answer with whole documents, and
 the question must still fit in beside it."""
+
+LEAST_ROOM = 0.25
+"""The share of the budget that the history has however long the instructions are: better a little
+too much, as estimates are on the safe side, than an answer without its question."""
 
 LEFT_OUT = " … (the rest is left out)"
 
@@ -49,24 +54,44 @@ def prompt_of(
     """Instructions, then the newest lines that fit in `budget_tokens`; and where they start.
 
     `start` is the id that the last prompt started with. Whole items leave, oldest first, and once
-    the budget is passed the history shrinks to `LOW_WATER` of it in one go: dropping one item a
-    turn would move the prompt's beginning every time, and the language model would have to read all
-    of it again instead of only what is new.
+    the budget is passed the history shrinks to `LOW_WATER` of its room in one go: dropping one item
+    a turn would move the prompt's beginning every time, and the language model would have to read
+    all of it again instead of only what is new. The last question stays with all that was called
+    and answered for it, as long as these fit.
     """
     head = [Message("system", instructions)] if instructions else []
+    room = max(budget_tokens - tokens_of(head), int(budget_tokens * LEAST_ROOM))
     first = next((n for n, (id_, _) in enumerate(lines) if id_ == start), 0)
-    messages = [_bounded(message, int(budget_tokens * RESULT_SHARE)) for _, message in lines]
-    if tokens_of(head + messages[first:]) > budget_tokens:
-        room = budget_tokens * LOW_WATER - tokens_of(head)
-        first = len(messages) - 1
-        while first > 0 and tokens_of(messages[first - 1 :]) <= room:
-            first -= 1
-        start = lines[first][0] if lines else None
+    messages = _bounded([message for _, message in lines], room)
+    if messages and tokens_of(messages[first:]) > room:
+        first = _fitting(messages, room)
+        start = lines[first][0]
     return head + joined(messages[first:]), start
 
 
-def _bounded(message: Message, tokens: int) -> Message:
-    most = max(0, int(tokens * CHARS_PER_TOKEN))
+def _fitting(messages: list[Message], room: int) -> int:
+    """Where a shortened history begins."""
+    first, left = len(messages) - 1, room * LOW_WATER - tokens_of(messages[-1:])
+    while first > 0 and (left := left - tokens_of(messages[first - 1 : first])) >= 0:
+        first -= 1
+    asked = (n for n in reversed(range(len(messages))) if messages[n].role == "user")
+    question = next(asked, first)
+    return min(first, question) if tokens_of(messages[question:]) <= room else first
+
+
+def _bounded(messages: list[Message], room: int) -> list[Message]:
+    """Results that would fill the prompt are cut: those of one question share `LOW_WATER` of it."""
+    kept: list[Message] = []
+    for asks, exchange in groupby(messages, lambda m: m.role not in ("assistant", "tool")):
+        some = list(exchange)
+        results = sum(message.role == "tool" for message in some)
+        share = min(RESULT_SHARE, LOW_WATER / (results + 1))
+        kept += some if asks else [_cut(message, int(room * share)) for message in some]
+    return kept
+
+
+def _cut(message: Message, tokens: int) -> Message:
+    most = int(tokens * CHARS_PER_TOKEN)
     if message.role != "tool" or len(message.text) <= most:
         return message
     return replace(message, text=message.text[:most] + LEFT_OUT)

@@ -44,13 +44,26 @@ class Item:
     """Of the item's audio."""
     language: str | None = None
     """That a user's audio was found to be in."""
+    played_samples: int | None = None
+    """What the client says that it played, which is better than any model of it."""
+
+    @property
+    def chars(self) -> int:
+        """What it takes of memory, in characters; a client chooses its id."""
+        return len(self.id) + len(self.text or "")
 
     def say(self, text: str) -> Piece:
         """Add the next words of a reply; their sound is added to the piece as it is made."""
         piece = Piece(text)
         self.pieces.append(piece)
-        self.text = (self.text or "") + text
+        if self.played_samples is None:  # else what follows is after the cut
+            self.text = (self.text or "") + text
         return piece
+
+    def played(self, samples: int) -> None:
+        """The client played this much, and no more: what was not heard stays out."""
+        self.played_samples = samples
+        self.cut(samples)
 
     def cut(self, heard_samples: int) -> None:
         """Keep the words that were heard when this much was played.
@@ -58,6 +71,8 @@ class Item:
         Whole pieces, and of the piece that was cut a share of its characters, down to a word's end.
         All pieces stay known, so a later and better report may also say more.
         """
+        if self.played_samples is not None:
+            heard_samples = min(heard_samples, self.played_samples)
         heard = ""
         for piece in self.pieces:
             played = heard_samples - piece.start
@@ -100,6 +115,10 @@ class FunctionCall:
     arguments: str
     status: Status = "completed"
 
+    @property
+    def chars(self) -> int:
+        return len(self.id) + len(self.call_id) + len(self.name) + len(self.arguments)
+
     def wire(self) -> dict[str, Any]:
         return {
             "id": self.id,
@@ -118,6 +137,10 @@ class FunctionResult:
     id: str
     call_id: str
     output: str
+
+    @property
+    def chars(self) -> int:
+        return len(self.id) + len(self.call_id) + len(self.output)
 
     def wire(self) -> dict[str, Any]:
         return {

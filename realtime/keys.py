@@ -49,9 +49,14 @@ def offered(headers: Mapping[str, str]) -> list[str]:
 
 def accepted(keys: Iterable[str], headers: Mapping[str, str]) -> bool:
     """True if one of the shown keys is ours. Every pair is compared, each in constant time."""
-    shown = [key.encode() for key in offered(headers)]
+    shown = [key_bytes(key) for key in offered(headers)]
     pairs = [hmac.compare_digest(key.encode(), other) for key in keys for other in shown]
     return any(pairs)
+
+
+def key_bytes(key: str) -> bytes:
+    """What came in a header, where bytes that are no UTF-8 stand as lone surrogates."""
+    return key.encode("utf-8", "surrogateescape")
 
 
 def parse_origins(value: str) -> tuple[str, ...]:

@@ -85,6 +85,7 @@ def replier_of(
                 context_tokens=settings.llm_context,
                 first_token_timeout_s=settings.llm_timeout,
                 stall_timeout_s=settings.llm_timeout,
+                metrics=metrics,
             )
     return EmbeddedReplier(models["llm"], threads=budget.llm, metrics=metrics)
 

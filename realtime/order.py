@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from realtime import events
+from realtime import client_events
 from realtime.client_items import chosen_items
 from realtime.conversation import Conversation
+from realtime.errors import ProtocolError
 from realtime.session_config import SessionConfig
 from realtime.tools import Toolbox, toolbox
 from realtime.voice_choice import check_voice
@@ -28,12 +29,14 @@ class Order:
     """A sentence of ours, which is said instead of a reply."""
     in_history: bool
     """What it says becomes a part of the conversation."""
+    lasting: bool
+    """Read as the session's replies are: what is left out for want of room stays out."""
     attends: bool
     """It reads what the caller said last, and so answers it."""
 
 
 def order_for(
-    body: events.ResponseBody,
+    body: client_events.ResponseBody,
     config: SessionConfig,
     conversation: Conversation,
     *,
@@ -45,6 +48,11 @@ def order_for(
     Raises:
         ProtocolError: one cannot be met; names the field.
     """
+    if body.conversation not in (None, "auto", "none"):
+        raise ProtocolError(
+            f"'response.conversation' is '{body.conversation}'; it must be 'auto' or 'none'",
+            param="response.conversation",
+        )
     voice = config.audio.output.voice
     config = config.updated(_own_settings(body), root="response")
     if config.audio.output.voice != voice:
@@ -59,11 +67,12 @@ def order_for(
         toolbox(config.tools, config.tool_choice, config.parallel_tool_calls),
         saying,
         in_history=in_history,
+        lasting=body.instructions is None and body.tools is None,
         attends=in_history and body.input is None,
     )
 
 
-def _own_settings(body: events.ResponseBody) -> dict[str, Any]:
+def _own_settings(body: client_events.ResponseBody) -> dict[str, Any]:
     """What a response sets for itself, as a session's update would carry it."""
     own = {
         "output_modalities": body.output_modalities,

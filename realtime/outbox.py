@@ -12,8 +12,8 @@ import asyncio
 from collections import deque
 from dataclasses import dataclass
 
-from realtime.events import ServerEvent
 from realtime.ids import new_id
+from realtime.server_events import ServerEvent
 
 MAX_AUDIO_S = 20
 MAX_EVENTS = 5_000

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from realtime import events
+from realtime import server_events
 from realtime.conversation import Conversation
 from realtime.ids import new_id
 from realtime.items import FunctionCall, Item
@@ -25,27 +25,32 @@ class Outputs:
     def __len__(self) -> int:
         return len(self._items)
 
+    @property
+    def called(self) -> bool:
+        """A call in it is whole: its function may be running."""
+        return any(isinstance(i, FunctionCall) and i.status == "completed" for i in self._items)
+
     def open(self, item: Item | FunctionCall) -> int:
         """Begin an item; returns its `output_index`."""
         index = len(self._items)
         self._items.append(item)
         self._outbox.put(
-            events.OutputItemAdded(
+            server_events.OutputItemAdded(
                 response_id=self._response_id, output_index=index, item=item.wire()
             )
         )
         if self._conversation is not None:
             before = self._conversation.add(item)
-            self._outbox.put(events.ItemAdded(previous_item_id=before, item=item.wire()))
+            self._outbox.put(server_events.ItemAdded(previous_item_id=before, item=item.wire()))
         return index
 
     def close(self, item: Item | FunctionCall) -> None:
-        """End an item with the status that it has now."""
-        if self._conversation is not None:
+        """End an item with the status that it has now; what the client deleted stays deleted."""
+        if self._conversation is not None and item.id in self._conversation:
             before = self._conversation.before(item.id)
-            self._outbox.put(events.ItemDone(previous_item_id=before, item=item.wire()))
+            self._outbox.put(server_events.ItemDone(previous_item_id=before, item=item.wire()))
         self._outbox.put(
-            events.OutputItemDone(
+            server_events.OutputItemDone(
                 response_id=self._response_id, output_index=self.index(item), item=item.wire()
             )
         )

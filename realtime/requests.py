@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from realtime import events
+from realtime import client_events, server_events
 from realtime.audio import base64_slices, byte_slices
 from realtime.client_items import new_item
 from realtime.errors import ProtocolError
@@ -25,22 +25,22 @@ class Requests:
 
     def __init__(self, session: Session, outbox: Outbox) -> None:
         self._session, self._outbox = session, outbox
-        self._handlers: dict[type[events.ClientEvent], Callable[[Any], Awaitable[None]]] = {
-            events.SessionUpdate: self._update,
-            events.TranscriptionSessionUpdate: self._update_transcription,
-            events.AudioAppend: self._append,
-            events.AudioCommit: self._commit,
-            events.AudioClear: self._clear,
-            events.ItemCreate: self._create_item,
-            events.ItemRetrieve: self._retrieve_item,
-            events.ItemDelete: self._delete_item,
-            events.ItemTruncate: self._truncate_item,
-            events.ResponseCreate: self._create_response,
-            events.ResponseCancel: self._cancel_response,
-            events.OutputAudioClear: self._ignore,
+        self._handlers: dict[type[client_events.ClientEvent], Callable[[Any], Awaitable[None]]] = {
+            client_events.SessionUpdate: self._update,
+            client_events.TranscriptionSessionUpdate: self._update_transcription,
+            client_events.AudioAppend: self._append,
+            client_events.AudioCommit: self._commit,
+            client_events.AudioClear: self._clear,
+            client_events.ItemCreate: self._create_item,
+            client_events.ItemRetrieve: self._retrieve_item,
+            client_events.ItemDelete: self._delete_item,
+            client_events.ItemTruncate: self._truncate_item,
+            client_events.ResponseCreate: self._create_response,
+            client_events.ResponseCancel: self._cancel_response,
+            client_events.OutputAudioClear: self._ignore,
         }
 
-    async def handle(self, event: events.ClientEvent) -> None:
+    async def handle(self, event: client_events.ClientEvent) -> None:
         """Do what one event asks.
 
         Raises:
@@ -57,54 +57,54 @@ class Requests:
         _bounded(len(data))
         await self._session.hear(byte_slices(data, self._session.slice_bytes))
 
-    async def _update(self, event: events.SessionUpdate) -> None:
+    async def _update(self, event: client_events.SessionUpdate) -> None:
         self._session.configure(event.session)
 
-    async def _update_transcription(self, event: events.TranscriptionSessionUpdate) -> None:
+    async def _update_transcription(self, event: client_events.TranscriptionSessionUpdate) -> None:
         self._session.configure({**event.session, "type": "transcription"})
 
-    async def _append(self, event: events.AudioAppend) -> None:
+    async def _append(self, event: client_events.AudioAppend) -> None:
         _bounded(len(event.audio) * 3 // 4)
         await self._session.hear(base64_slices(event.audio, self._session.slice_bytes))
 
-    async def _commit(self, event: events.AudioCommit) -> None:
+    async def _commit(self, event: client_events.AudioCommit) -> None:
         self._session.commit()
 
-    async def _clear(self, event: events.AudioClear) -> None:
+    async def _clear(self, event: client_events.AudioClear) -> None:
         self._session.clear()
 
-    async def _create_item(self, event: events.ItemCreate) -> None:
+    async def _create_item(self, event: client_events.ItemCreate) -> None:
         item = new_item(event.item)
         before = self._session.conversation.add(item, after=event.previous_item_id)
-        self._outbox.put(events.ItemAdded(previous_item_id=before, item=item.wire()))
-        self._outbox.put(events.ItemDone(previous_item_id=before, item=item.wire()))
+        self._outbox.put(server_events.ItemAdded(previous_item_id=before, item=item.wire()))
+        self._outbox.put(server_events.ItemDone(previous_item_id=before, item=item.wire()))
 
-    async def _retrieve_item(self, event: events.ItemRetrieve) -> None:
+    async def _retrieve_item(self, event: client_events.ItemRetrieve) -> None:
         item = self._session.conversation.get(event.item_id)
-        self._outbox.put(events.ItemRetrieved(item=item.wire()))
+        self._outbox.put(server_events.ItemRetrieved(item=item.wire()))
 
-    async def _delete_item(self, event: events.ItemDelete) -> None:
+    async def _delete_item(self, event: client_events.ItemDelete) -> None:
         self._session.conversation.remove(event.item_id)
-        self._outbox.put(events.ItemDeleted(item_id=event.item_id))
+        self._outbox.put(server_events.ItemDeleted(item_id=event.item_id))
 
-    async def _truncate_item(self, event: events.ItemTruncate) -> None:
+    async def _truncate_item(self, event: client_events.ItemTruncate) -> None:
         heard_ms = max(0, int(event.audio_end_ms))
         self._session.truncate(event.item_id, heard_ms)
         self._outbox.put(
-            events.ItemTruncated(
+            server_events.ItemTruncated(
                 item_id=event.item_id,
                 content_index=event.content_index,
                 audio_end_ms=heard_ms,
             )
         )
 
-    async def _create_response(self, event: events.ResponseCreate) -> None:
-        self._session.respond(event.response or events.ResponseBody())
+    async def _create_response(self, event: client_events.ResponseCreate) -> None:
+        self._session.respond(event.response or client_events.ResponseBody())
 
-    async def _cancel_response(self, event: events.ResponseCancel) -> None:
+    async def _cancel_response(self, event: client_events.ResponseCancel) -> None:
         self._session.cancel(event.response_id)
 
-    async def _ignore(self, event: events.OutputAudioClear) -> None:
+    async def _ignore(self, event: client_events.OutputAudioClear) -> None:
         """Meant for WebRTC; a WebSocket client clears its own playback."""
 
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
-from realtime import events
+from realtime import server_events
 from realtime.audio import VOICE_RATE_HZ, Int16, samples_to_ms
 from realtime.calls import Calls
 from realtime.conversation import Conversation
@@ -79,7 +79,7 @@ class Response:
 
     def open(self) -> None:
         """Tell the client that the response exists."""
-        event = events.ResponseCreated(response=self._wire("in_progress"))
+        event = server_events.ResponseCreated(response=self._wire("in_progress"))
         if self._binary:
             event.response_number = self.number
         self._outbox.put(event)
@@ -89,12 +89,12 @@ class Response:
         if self.done:
             return Piece(text)
         if self._index is None:
-            self._calls.finish()
+            self._calls.finish_whole()
             self._index = self._outputs.open(self.item)
-            self._outbox.put(events.ContentPartAdded(**self._place(), part=self._part("")))
+            self._outbox.put(server_events.ContentPartAdded(**self._place(), part=self._part("")))
         piece = self.item.say(text)
         self.usage.written_chars += len(text)
-        delta = events.TranscriptDelta if self._spoken else events.TextDelta
+        delta = server_events.TranscriptDelta if self._spoken else server_events.TextDelta
         self._outbox.put(delta(**self._place(), delta=text))
         return piece
 
@@ -159,7 +159,7 @@ class Response:
     @property
     def unheard(self) -> bool:
         """Nothing of it reached anybody; to be asked after `hush`."""
-        return not self.item.text and len(self._outputs) == (self._index is not None)
+        return not self.item.text and not self._outputs.called
 
     def hush(self, now_s: float | None) -> None:
         """The client stops playing: the item keeps what can have been heard by now.
@@ -184,18 +184,18 @@ class Response:
             self._close_message()
         self._close_calls(status)
         self.usage.written_chars += self._calls.chars
-        self._outbox.put(events.ResponseDone(response=self._wire(status, details)))
-        self._outbox.put(events.RateLimitsUpdated(rate_limits=[]))
+        self._outbox.put(server_events.ResponseDone(response=self._wire(status, details)))
+        self._outbox.put(server_events.RateLimitsUpdated(rate_limits=[]))
 
     def _close_message(self) -> None:
         put, place, text = self._outbox.put, self._place(), self.item.text or ""
         self.item.text = text
         if self._spoken:
-            put(events.AudioDone(**place))
-            put(events.TranscriptDone(**place, transcript=text))
+            put(server_events.AudioDone(**place))
+            put(server_events.TranscriptDone(**place, transcript=text))
         else:
-            put(events.TextDone(**place, text=text))
-        put(events.ContentPartDone(**place, part=self._part(text)))
+            put(server_events.TextDone(**place, text=text))
+        put(server_events.ContentPartDone(**place, part=self._part(text)))
         self._outputs.close(self.item)
 
     def _close_calls(self, status: FinalStatus) -> None:

@@ -37,7 +37,7 @@ _SENTENCE_END = re.compile(
 _MARKS = ".!?…,;:—–\"'”’)]*_\u061f\u06d4\u0964\u060c\u061b\u3002\uff01\uff1f\u3001\uff0c"
 _CLAUSE_END = re.compile(r"[,;:—–\u060c\u061b][\"'”’)\]*_]*(?=\s)|[\u3001\uff0c\uff1b\uff1a](?=.)")
 _IDEOGRAPH = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]")
-_LAST_WORD = re.compile(r"(\S+)$")
+_WORD_BEGINS = re.compile(r"(?<!\S)\S")
 
 
 @dataclass
@@ -80,25 +80,34 @@ class SentenceCutter:
 
     def _sentence_end(self) -> int | None:
         for match in _SENTENCE_END.finditer(self._text):
-            before = self._text[: match.start()].strip()
             if match.group().startswith("\n"):
+                before = self._text[: match.start()].strip()
                 if before and (before[-1] not in _MARKS or self._suffices(match.end())):
                     return match.end()
             elif self._suffices(match.end()) and not _is_abbreviation(
-                self._text[: match.start()], match.group()
+                self._text, match.start(), match.group()
             ):
                 return match.end()
         return None
 
     def _suffices(self, end: int) -> bool:
+        if not self.shortest_chars:
+            return True
         said = self._text[:end].strip()
-        return len(said) + 2 * len(_IDEOGRAPH.findall(said)) >= self.shortest_chars
+        chars = len(said)  # ideographs are looked for in short texts alone
+        return chars >= self.shortest_chars or (
+            chars + 2 * len(_IDEOGRAPH.findall(said)) >= self.shortest_chars
+        )
 
     def _clause_end(self) -> int | None:
+        words = ideographs = counted = 0
         for match in _CLAUSE_END.finditer(self._text):
-            before = self._text[: match.start()]
-            words = len(before.split()) + len(_IDEOGRAPH.findall(before)) // 2
-            if words >= self.first_clause_words and self._suffices(match.end()):
+            end = match.start()
+            words += sum(1 for _ in _WORD_BEGINS.finditer(self._text, counted, end))
+            ideographs += len(_IDEOGRAPH.findall(self._text, counted, end))
+            counted = end
+            enough = words + ideographs // 2 >= self.first_clause_words
+            if enough and self._suffices(match.end()):
                 return match.end()
         return None
 
@@ -113,14 +122,17 @@ class SentenceCutter:
         return limit if len(self._text) > LONGEST_CHARS else None
 
 
-def _is_abbreviation(before: str, mark: str) -> bool:
-    """True if the full stop belongs to the word: an abbreviation, initial or list number."""
+def _is_abbreviation(text: str, at: int, mark: str) -> bool:
+    """True if the full stop at `at` belongs to the word before it: an abbreviation, initial or
+    list number. Looks at that word alone: a text may be made of stops."""
     if not mark.startswith(".") or mark.startswith(".."):
         return False
-    match = _LAST_WORD.search(before)
-    if not match:
+    begin = at
+    while begin and not text[begin - 1].isspace():
+        begin -= 1
+    if begin == at:
         return True
-    word = match.group(1).lstrip("(\"'“‘*_")
+    word = text[begin:at].lstrip("(\"'“‘*_")
     single = len(word) == 1 and word.isalpha() and word.isupper() and word != "I"
-    list_number = word.isdigit() and not before[: match.start()].strip()
+    list_number = word.isdigit() and (not begin or text[:begin].isspace())
     return word.lower() in _ABBREVIATIONS or single or list_number

@@ -2,9 +2,8 @@
 
     listen      audio -> the ear -> turn events
     start       speech is confirmed: the client is told, and a running reply is interrupted
-    stop        the turn is over: its audio is committed to the conversation
-    transcribe  the utterance goes to the recogniser, with those of all other sessions
-    respond     words start a reply: language model -> pieces -> voice -> outbox
+    stop        the turn is over: `hearing` makes an item of its audio and has it transcribed
+    respond     words start a reply: `speaker` has it written, spoken and sent
 
 A barge-in closes the running response: whoever still makes it may go on for a moment, but nothing
 of it leaves any more. What was said and not answered starts one reply, as soon as nobody speaks and
@@ -19,14 +18,14 @@ import time
 from collections.abc import Awaitable, Coroutine, Iterable
 from typing import Any
 
-from realtime import events
+from realtime import client_events, server_events
 from realtime.audio import SLICE_MS, Int16
 from realtime.conversation import Conversation
 from realtime.ear import Ear
-from realtime.engines import Engines, Transcript, Utterance
+from realtime.engines import Engines
 from realtime.errors import ProtocolError, StageError
+from realtime.hearing import Hearing
 from realtime.ids import new_id
-from realtime.items import Item
 from realtime.metrics import Metrics
 from realtime.outbox import Outbox
 from realtime.response import Response
@@ -71,10 +70,18 @@ class Session:
         self._item_id = new_id("item")
         self._turn_start = 0
         self._speaking = False
-        self._hearing: set[asyncio.Task[None]] = set()
         self._unanswered = False
         self._idle: asyncio.Task[None] | None = None
         self._tasks = asyncio.TaskGroup()
+        self._hearing = Hearing(
+            self.id,
+            engines.transcriber,
+            outbox,
+            self.conversation,
+            metrics=metrics,
+            tasks=self._tasks,
+            heard=self._heard,
+        )
         self._speaker = Speaker(
             self.id,
             engines,
@@ -90,16 +97,16 @@ class Session:
 
     async def __aenter__(self) -> Session:
         await self._tasks.__aenter__()
-        self._outbox.put(events.SessionCreated(session=self._wire()))
+        self._outbox.put(server_events.SessionCreated(session=self._wire()))
         if self._manners.greeting and self._converses:
-            self._respond(events.ResponseBody(), saying=self._manners.greeting)
+            self._respond(client_events.ResponseBody(), saying=self._manners.greeting)
         return self
 
     async def __aexit__(self, *exc: Any) -> None:
         self._speaker.close()
-        for task in (*self._hearing, self._idle):
-            if task:
-                task.cancel()
+        self._hearing.close()
+        if self._idle:
+            self._idle.cancel()
         try:
             await self._tasks.__aexit__(*exc)
         except BaseExceptionGroup as group:
@@ -157,12 +164,12 @@ class Session:
         self._metrics.count("audio.dropped_samples", dropped)
         if dropped == self._dropped:
             message = "the input audio buffer is full and its oldest audio is being dropped: "
-            body = events.ErrorBody(
+            body = server_events.ErrorBody(
                 type="invalid_request_error",
                 code="input_audio_buffer_full",
                 message=f"{message}commit or clear it",
             )
-            self._outbox.put(events.Error(error=body))
+            self._outbox.put(server_events.Error(error=body))
 
     async def _attend(self, hearing: Awaitable[list[TurnEvent]]) -> None:
         """Act on the turn events in some audio; a detector that fails costs that audio alone."""
@@ -172,7 +179,7 @@ class Session:
             self._metrics.count("hearing.failed")
             log.warning("session %s: hearing failed: %s", self.id, error)
             self._ear.skip()
-            self._server_error(error)
+            self._outbox.put(server_events.failure_event(error))
             return
         for event in found:
             if isinstance(event, SpeechStarted):
@@ -187,7 +194,9 @@ class Session:
         self._stop_idling()
         self._item_id, self._turn_start = new_id("item"), event.start
         start_ms = self._ear.client_ms(event.start)
-        self._outbox.put(events.SpeechStarted(audio_start_ms=start_ms, item_id=self._item_id))
+        self._outbox.put(
+            server_events.SpeechStarted(audio_start_ms=start_ms, item_id=self._item_id)
+        )
         if event.continues or not self._converses:
             return
         detection = self.config.audio.input.turn_detection
@@ -198,100 +207,44 @@ class Session:
     def _stop(self, event: SpeechStopped) -> None:
         self._speaking = event.split
         end_ms = self._ear.client_ms(event.end)
-        self._outbox.put(events.SpeechStopped(audio_end_ms=end_ms, item_id=self._item_id))
+        self._outbox.put(server_events.SpeechStopped(audio_end_ms=end_ms, item_id=self._item_id))
         detection = self.config.audio.input.turn_detection
         answer = detection is not None and detection.create_response and self._converses
         self._commit(self._ear.turn_audio(event, self._turn_start), answer=answer)
         self._metrics.count("turns")
 
     def _commit(self, audio: Int16, *, answer: bool) -> None:
-        """An utterance becomes an item of the conversation, and its words are asked for."""
-        item = self._add_user_item()
-        task = self._own(self._transcribe(item, audio, answer))
-        self._hearing.add(task)
-        task.add_done_callback(self._hearing.discard)
-
-    def _add_user_item(self) -> Item:
-        item = Item(self._item_id, "user", "input_audio")
-        before = self.conversation.add(item)
-        self._outbox.put(events.AudioCommitted(previous_item_id=before, item_id=item.id))
-        self._outbox.put(events.ItemAdded(previous_item_id=before, item=item.wire()))
-        self._outbox.put(events.ItemDone(previous_item_id=before, item=item.wire()))
-        self._item_id = new_id("item")
-        return item
-
-    # --- transcribe -----------------------------------------------------------------------------
-
-    async def _transcribe(self, item: Item, audio: Int16, answer: bool) -> None:
-        """The words of an utterance; words that nobody answered yet start a reply."""
         settings = self.config.audio.input.transcription
-        language = settings.language if settings else None
-        begun = time.perf_counter()
-        try:
-            utterance = Utterance(audio, language, (settings and settings.prompt) or "")
-            heard = await self._engines.transcriber.transcribe(utterance, owner=self.id)
-        except StageError as error:
-            self._transcription_failed(item, error)
-            self._answer()
-            return
-        self._metrics.observe("turn.transcript_ms", (time.perf_counter() - begun) * 1e3)
-        item.text = heard.text
-        item.language = heard.language if heard.text else None
-        if settings:
-            self._tell_words(item, heard)
-        if not heard.text:
-            self._metrics.count("turns.empty")
-        elif answer and self._converses:
-            self._unanswered = True
-        self._answer()
+        self._hearing.commit(self._take_item_id(), audio, settings, answer=answer)
 
-    def _tell_words(self, item: Item, heard: Transcript) -> None:
-        """The deltas of a transcript say together what `completed` says."""
-        if heard.text:
-            self._outbox.put(
-                events.TranscriptionDelta(item_id=item.id, content_index=0, delta=heard.text)
-            )
-        self._outbox.put(
-            events.TranscriptionCompleted(
-                item_id=item.id,
-                content_index=0,
-                transcript=heard.text,
-                usage={"type": "duration", "seconds": round(heard.seconds, 3)},
-            )
-        )
-
-    def _transcription_failed(self, item: Item, error: StageError) -> None:
-        self._metrics.count("turns.transcription_failed")
-        log.warning("session %s: transcription failed: %s", self.id, error)
-        body = {"type": "server_error", "code": error.code, "message": str(error)}
-        if self.config.audio.input.transcription:
-            self._outbox.put(
-                events.TranscriptionFailed(item_id=item.id, content_index=0, error=body)
-            )
-        else:
-            self._server_error(error)
-
-    def _server_error(self, error: StageError) -> None:
-        body = events.ErrorBody(type="server_error", code=error.code, message=str(error))
-        self._outbox.put(events.Error(error=body))
+    def _take_item_id(self) -> str:
+        """The id of the item that is being heard; what comes next has another."""
+        taken, self._item_id = self._item_id, new_id("item")
+        return taken
 
     # --- respond --------------------------------------------------------------------------------
+
+    def _heard(self, asks: bool) -> None:
+        """An utterance was transcribed, or could not be; words that nobody answered yet `ask`."""
+        if asks and self._converses:
+            self._unanswered = True
+        self._answer()
 
     def _answer(self) -> None:
         """Start a reply to what was said, unless somebody speaks, is being replied to, or is still
         being transcribed: each of these calls again when it ends."""
-        others = {t for t in self._hearing if not t.done()} - {asyncio.current_task()}
-        if self._unanswered and not (self._speaking or others or self._speaker.active):
-            self._respond(events.ResponseBody(), answers=True)
+        busy = self._speaking or self._hearing.busy or self._speaker.active
+        if self._unanswered and not busy:
+            self._respond(client_events.ResponseBody(), answers=True)
 
     def _respond(
-        self, body: events.ResponseBody, *, saying: str = "", answers: bool = False
+        self, body: client_events.ResponseBody, *, saying: str = "", answers: bool = False
     ) -> None:
         self._speaker.respond(self.config, body, saying=saying, answers=answers)
         self._stop_idling()
 
     def _interrupt(self) -> None:
-        stopped = self._speaker.interrupt("turn_detected")
+        stopped = self._speaker.interrupt()
         if stopped and stopped.answers and stopped.unheard:
             self._unanswered = True  # not a word of the answer was heard: the question is open
 
@@ -302,8 +255,7 @@ class Session:
 
     async def _heard_all(self, answers: bool) -> None:
         """Wait for the words of all that was committed; the reply that follows `answers` them."""
-        while self._hearing:
-            await asyncio.wait(self._hearing)
+        await self._hearing.wait()
         if answers:
             self._unanswered = False
 
@@ -322,18 +274,18 @@ class Session:
     async def _idle_out(self, response: Response, idle_s: float) -> None:
         """The reply was played and nothing was said for a while: the assistant speaks again."""
         await asyncio.sleep(response.playout.ahead_s(asyncio.get_running_loop().time()) + idle_s)
-        if self._speaker.active or self._speaking or self._hearing:
+        if self._speaker.active or self._speaking or self._hearing.busy:
             return
         end_ms = self._ear.client_ms(self._ear.turns.position)
         start_ms = max(0, end_ms - int(idle_s * 1000))
         self._outbox.put(
-            events.TimeoutTriggered(
+            server_events.TimeoutTriggered(
                 audio_start_ms=start_ms, audio_end_ms=end_ms, item_id=self._item_id
             )
         )
-        item = self._add_user_item()
+        item = self._hearing.add(self._take_item_id())
         item.text = ""
-        self._respond(events.ResponseBody())
+        self._respond(client_events.ResponseBody())
 
     # --- what a client may ask for in so many words ---------------------------------------------
 
@@ -350,12 +302,12 @@ class Session:
         self.config = config
         if not self._converses:
             self._unanswered = False
-            self._speaker.interrupt("client_cancelled")
+            self._speaker.stop("client_cancelled")
         self._ear.configure(self.config.audio.input.turn_detection, self.config.input_format)
         if self._speaking and not self._ear.turns.in_turn:
             self._end_speech()
         self._stop_idling()
-        self._outbox.put(events.SessionUpdated(session=self._wire()))
+        self._outbox.put(server_events.SessionUpdated(session=self._wire()))
         self._answer()
 
     def commit(self) -> None:
@@ -378,18 +330,19 @@ class Session:
     def _end_speech(self) -> None:
         """A turn in progress ends because the client says so."""
         end_ms = self._ear.client_ms(self._ear.turns.position)
-        self._outbox.put(events.SpeechStopped(audio_end_ms=end_ms, item_id=self._item_id))
+        self._outbox.put(server_events.SpeechStopped(audio_end_ms=end_ms, item_id=self._item_id))
         self._speaking = False
 
     def clear(self) -> None:
         """Forget what was heard and not committed, and a turn in progress with it."""
+        if self._speaking:
+            self._end_speech()
         self._ear.clear()
-        self._speaking = False
         self._item_id = new_id("item")
-        self._outbox.put(events.AudioCleared())
+        self._outbox.put(server_events.AudioCleared())
         self._answer()
 
-    def respond(self, body: events.ResponseBody) -> None:
+    def respond(self, body: client_events.ResponseBody) -> None:
         """Start a response now; it waits for the words of what was committed before.
 
         Raises:
@@ -425,7 +378,7 @@ class Session:
             raise ProtocolError(
                 "Cancellation failed: no active response found", code="response_cancel_not_active"
             )
-        self._speaker.interrupt("client_cancelled")
+        self._speaker.stop("client_cancelled")
         self._answer()
 
     def _own(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:

@@ -3,7 +3,7 @@
 respond     opens a response; it waits for the words of what was committed before
 say         language model -> pieces -> voice -> outbox
 fall back   a reply that could not be begun is replaced by a sentence
-interrupt   the last events of the response go out now, and nothing of it follows
+stop        the last events of the response go out now, and nothing of it follows
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
 
-from realtime import events
+from realtime import client_events
 from realtime.conversation import Conversation
 from realtime.engines import Delta, Engines, Line
 from realtime.errors import ReplyError, StageError
@@ -31,6 +31,9 @@ from realtime.voice_choice import OPENAI_VOICES, chosen_voice
 log = logging.getLogger("banter.speaker")
 
 DEFAULT_REPLY_TOKENS = 512
+LEAST_PROMPT = 4
+"""Beside functions, instructions and history have at least one in so many of the model's tokens:
+their size is an estimate on the safe side, and a call without its question is of no use."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +104,7 @@ class Speaker:
     def respond(
         self,
         config: SessionConfig,
-        body: events.ResponseBody,
+        body: client_events.ResponseBody,
         *,
         saying: str = "",
         answers: bool = False,
@@ -129,29 +132,41 @@ class Speaker:
             wire=config.output_format,
             binary=self._binary,
         )
-        self.active = self._playing = response
+        self.active = response
+        if order.in_history and config.spoken:
+            self._playing = response
         response.open()
         self._replying = self._tasks.create_task(self._reply(response, order))
 
     def played(self, item_id: str) -> None:
         """The client said how far it played this item: that is better than the model of it."""
-        if self._playing and self._playing.item.id == item_id and not self.active:
+        playing = self._playing
+        if playing and playing.item.id == item_id and playing is not self.active:
             self._playing = None
 
-    def interrupt(self, reason: str) -> Response | None:
-        """Stop the response at once; the one that was stopped.
+    def interrupt(self) -> Response | None:
+        """The caller speaks: the response is stopped, unless it is an aside; the one that was.
 
         A response that is whole may still be playing; then only its item is cut to what was heard.
         """
         now_s = asyncio.get_running_loop().time()
-        playing, self._playing = self._playing, None
-        active, self.active = self.active, None
-        paced = self._manners.pacing is not None
-        if active is None:
-            if playing and paced and playing.playout.ahead_s(now_s) > 0:
+        playing, paced = self._playing, self._manners.pacing is not None
+        if playing and playing is not self.active:
+            self._playing = None
+            if paced and playing.playout.ahead_s(now_s) > 0:
                 playing.hush(now_s)
+        aside = self.active and not self.active.in_history
+        return None if aside else self.stop("turn_detected")
+
+    def stop(self, reason: str) -> Response | None:
+        """Stop the response at once; the one that was stopped."""
+        active, self.active = self.active, None
+        if active is None:
             return None
-        active.hush(now_s if paced else None)
+        if self._playing is active:
+            self._playing = None
+        paced = self._manners.pacing is not None
+        active.hush(asyncio.get_running_loop().time() if paced else None)
         active.close("cancelled", {"reason": reason})
         self._metrics.count("replies.interrupted")
         if self._replying:
@@ -186,7 +201,10 @@ class Speaker:
             self._finished(response)
 
     async def _say(self, response: Response, order: Order) -> bool:
-        """Make the reply; where it cannot be begun, say the sentence that is kept for that."""
+        """Make the reply; where it cannot be begun, say the sentence that is kept for that.
+
+        Not where a program waits for the answer instead of the caller: it must know of the failure.
+        """
         pacing = self._manners.pacing if response.in_history else None
         manner = self._manner(order.config, order.talk)
         speech = Speech(manner, pacing) if order.config.spoken else None
@@ -194,7 +212,8 @@ class Speaker:
         try:
             return await make_reply(response, text, self._engines, speech=speech, owner=self._owner)
         except ReplyError as error:
-            if response.begun or not self._manners.fallback:
+            needed = order.in_history and not (order.tools and order.tools.required)
+            if response.begun or not (needed and self._manners.fallback):
                 raise
             self._metrics.count("replies.fallback")
             log.warning("session %s: the fallback is said: %s", self._owner, error)
@@ -228,7 +247,13 @@ class Speaker:
         if tools:
             budget -= tools.tokens + CALL_TOKENS
             tokens += CALL_TOKENS
-        prompt = order.talk.prompt(order.config.instructions, budget_tokens=budget)
+        if budget < (least := replier.prompt_tokens // LEAST_PROMPT):
+            self._metrics.count("replies.tools_too_large")
+            log.warning("session %s: the functions leave no room for the history", self._owner)
+            budget = least
+        prompt = order.talk.prompt(
+            order.config.instructions, budget_tokens=budget, lasting=order.lasting
+        )
         response.count_prompt(prompt)
         tokens = limit if isinstance(limit, int) else tokens
         return replier.reply(prompt, max_tokens=tokens, owner=self._owner, tools=tools)

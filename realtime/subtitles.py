@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Iterable
 
 from realtime.timing import Segment
+
+_ARROW = re.compile("--+>")
 
 LINE_CHARS = 42
 """Of a subtitle's line; longer text goes on two."""
@@ -38,7 +41,7 @@ def _span(segment: Segment, mark: str) -> str:
 
 def _lines(text: str) -> str:
     """Without an empty line, which would end the cue, or an arrow, which would begin a span."""
-    said = " ".join(text.split()).replace("-->", "->")
+    said = _ARROW.sub("->", " ".join(text.split()))
     return "\n".join(textwrap.wrap(said, LINE_CHARS, break_long_words=False)) or said
 
 

@@ -16,6 +16,7 @@ from realtime.errors import ProtocolError
 
 MODES = ("auto", "none", "required")
 NAME = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
+NAME_CHARS = "A-Z a-z 0-9 _ - . :"
 MAX_TOOLS = 128
 CALL_TOKENS = 768
 """Room for a call's arguments, beside what a reply may say."""
@@ -39,6 +40,11 @@ class Toolbox:
     only: str | None = None
     parallel: bool | None = None
     """Whether several may be called at once; None leaves it to the model."""
+
+    @property
+    def required(self) -> bool:
+        """A reply without a call is none."""
+        return self.choice == "required" or self.only is not None
 
     @property
     def tokens(self) -> int:
@@ -120,7 +126,7 @@ def _tool(given: Any, field: str) -> Tool:
     body = inner if isinstance(inner, dict) else given
     name, about, schema = body.get("name"), body.get("description"), body.get("parameters")
     if not isinstance(name, str) or not NAME.fullmatch(name):
-        _refuse(f"{field}.name", "must be 1 to 128 of the characters A-Z a-z 0-9 _ - . :")
+        _refuse(f"{field}.name", f"must be 1 to 128 of the characters {NAME_CHARS}")
     if about is not None and not isinstance(about, str):
         _refuse(f"{field}.description", "must be a text")
     if schema is None:

@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 from aiohttp import WSCloseCode, WSMsgType, web
 
-from realtime import events
+from realtime import client_events, server_events
 from realtime.dialect import Beta
 from realtime.errors import ProtocolError
 from realtime.frames import FrameCutter
@@ -48,11 +48,11 @@ Frame = tuple[bytes, WSMsgType]
 def encode(item: Outgoing, *, binary: bool) -> Frame:
     """One outgoing item as a frame's payload and type."""
     if not isinstance(item, AudioChunk):
-        return events.encode(item), WSMsgType.TEXT
+        return server_events.encode(item), WSMsgType.TEXT
     if binary:
         head = BINARY_HEADER.pack(BINARY_VERSION, 0, 0, item.response_number, item.offset)
         return head + item.data, WSMsgType.BINARY
-    return events.encode(_delta(item)), WSMsgType.TEXT
+    return server_events.encode(_delta(item)), WSMsgType.TEXT
 
 
 def encode_beta(item: Outgoing, beta: Beta, *, binary: bool) -> list[Frame]:
@@ -65,8 +65,8 @@ def encode_beta(item: Outgoing, beta: Beta, *, binary: bool) -> list[Frame]:
     return [(msgspec.json.encode(event), WSMsgType.TEXT) for event in said]
 
 
-def _delta(chunk: AudioChunk) -> events.AudioDelta:
-    return events.AudioDelta(
+def _delta(chunk: AudioChunk) -> server_events.AudioDelta:
+    return server_events.AudioDelta(
         event_id=f"event_{chunk.response_id[5:]}_{chunk.offset}",
         response_id=chunk.response_id,
         item_id=chunk.item_id,
@@ -172,11 +172,11 @@ async def _handle(text: str, requests: Requests, outbox: Outbox, beta: Beta | No
     try:
         if beta:
             text = _from_beta(text, beta)
-        event = events.decode(text)
+        event = client_events.decode(text)
     except ProtocolError as problem:
-        outbox.put(events.error_event(problem))
+        outbox.put(server_events.error_event(problem))
     except RecursionError:
-        outbox.put(events.error_event(_too_deep()))
+        outbox.put(server_events.error_event(_too_deep()))
     else:
         await _guard(requests.handle(event), event.event_id, outbox)
 
@@ -201,9 +201,9 @@ async def _guard(work: Awaitable[None], client_id: str | None, outbox: Outbox) -
     try:
         await work
     except ProtocolError as problem:
-        outbox.put(events.error_event(problem, client_id))
+        outbox.put(server_events.error_event(problem, client_id))
     except RecursionError:
-        outbox.put(events.error_event(_too_deep(), client_id))
+        outbox.put(server_events.error_event(_too_deep(), client_id))
 
 
 def _too_deep() -> ProtocolError:

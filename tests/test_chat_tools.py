@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from realtime.engines import CallPart, Delta, chat_text
 from realtime.engines.chat_tools import NO_RESULT, asked, written
 from realtime.engines.openai_chat import OpenAIReplier
 from realtime.errors import ReplyError
+from realtime.metrics import Metrics
 from realtime.prompt import Message, ToolCall
 from realtime.tools import CALL_TOKENS, Tool, Toolbox
 from realtime.usage import Tokens
@@ -179,6 +182,13 @@ def test_a_call_id_is_used_once():
     assert [line["role"] for line in written([again, again])] == ["assistant", "tool"]
 
 
+def test_a_call_id_is_used_once_in_one_message_too():
+    other = ToolCall("call_1", "time", "{}")
+    lines = written([Message("assistant", "", calls=(CALL, OTHER, other))])
+    assert [call["id"] for call in lines[0]["tool_calls"]] == ["call_1", "call_2"]
+    assert [line.get("tool_call_id") for line in lines[1:]] == ["call_1", "call_2"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "sent"),
     [
@@ -186,6 +196,7 @@ def test_a_call_id_is_used_once():
         ('{"a": 1}', '{"a": 1}'),
         ("{oops", '{"arguments": "{oops"}'),
         ("[1]", '{"arguments": "[1]"}'),
+        pytest.param("[" * 99_999, '{"arguments": "%s"}' % ("[" * 99_999), id="deep"),
     ],
 )
 def test_arguments_that_are_no_object_are_wrapped(arguments, sent):
@@ -296,6 +307,38 @@ async def test_an_endpoint_that_never_stops_is_stopped(endpoint, replier, monkey
     assert failure.value.code == "reply_endless"
 
 
+async def test_calls_without_arguments_have_an_end_too(endpoint, replier):
+    endpoint.script = [stream(*[fragment(n, f"c{n}", "time", "") for n in range(1_000)])]
+    with pytest.raises(ReplyError) as failure:
+        await reply(replier)
+    assert failure.value.code == "reply_endless"
+
+
+async def test_a_long_name_counts_once_for_a_call(endpoint, replier):
+    parts = [fragment(0, arguments="x")] * 1_000
+    endpoint.script = [stream(fragment(0, "a", "n" * 128, ""), *parts, finish())]
+    [(_, _, arguments)] = calls_of(await reply(replier))
+    assert len(arguments) == 1_000
+
+
+async def test_blanks_before_the_first_word_are_left_out_between_calls_too(endpoint, replier):
+    endpoint.script = [
+        stream(
+            words("\n"),
+            fragment(0, "a", "weather", "{"),
+            words("\n\n"),
+            fragment(0, arguments="}"),
+            words("\n"),
+            fragment(1, "b", "time", "{}"),
+            words("\nDone."),
+            finish(),
+        )
+    ]
+    deltas = await reply(replier)
+    assert [d.text for d in deltas if d.text] == ["Done."]
+    assert calls_of(deltas) == [("a", "weather", "{}"), ("b", "time", "{}")]
+
+
 # --- counts -------------------------------------------------------------------------------------
 
 
@@ -320,3 +363,88 @@ async def test_counts_in_the_last_chunk_count_too(endpoint, replier):
     last = {**finish(), "usage": {"prompt_tokens": 5, "completion_tokens": 2}}
     endpoint.script = [stream(words("Hi."), last, DONE)]
     assert (await reply(replier))[-1] == Delta(tokens=Tokens(5, 2))
+
+
+# --- refusals -----------------------------------------------------------------------------------
+
+OK = stream(words("Hi."), finish())
+
+
+def refusing(message: str, code: int = 400):
+    return status(code, {"error": {"message": message}})
+
+
+@pytest.mark.parametrize(
+    ("message", "code"),
+    [
+        ("registry.ollama.ai/library/gemma3:latest does not support tools", 400),
+        ('"auto" tool choice requires --enable-auto-tool-choice and --tool-call-parser', 400),
+        ("tools param requires --jinja flag", 500),
+        ("No endpoints found that support tool use.", 404),
+        ("`tool calling` is not supported with this model", 400),
+    ],
+)
+async def test_an_endpoint_without_functions_replies_without_them_from_then_on(
+    endpoint, message, code, caplog
+):
+    metrics = Metrics()
+    replier = OpenAIReplier(base_url=endpoint.url, api_key="k", model="m", metrics=metrics)
+    replier.load()
+    endpoint.script = [refusing(message, code), OK]
+    for _ in range(2):
+        prompt = [PROMPT[0], Message("assistant", "", calls=(CALL,))]
+        assert (await reply(replier, prompt))[0] == Delta("Hi.")
+    await replier.close()
+    assert ["tools" in request for request in endpoint.requests] == [True, False, False]
+    told = endpoint.requests[-1]["messages"][-1]
+    assert told == {"role": "assistant", "content": 'I call weather({"city":"Oslo"}).'}
+    assert metrics.counts["replies.tools_refused"] == 2
+    assert caplog.text.count("cannot call functions") == 1
+
+
+async def test_a_reply_that_must_be_a_call_fails_where_there_are_no_functions(endpoint, replier):
+    endpoint.script = [refusing("m does not support tools")]
+    for box in (Toolbox(TOOLS, "required"), Toolbox(TOOLS, only="time")):
+        with pytest.raises(ReplyError, match=r"cannot call functions: .*tool_choice") as failure:
+            await reply(replier, tools=box)
+        assert failure.value.code == "reply_no_functions"
+    assert len(endpoint.requests) == 2
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "messages with role 'tool' must be a response to a preceding message with 'tool_calls'",
+        "Invalid schema for function 'time': unsupported keyword",
+        "parallel_tool_calls is not supported with this model",
+    ],
+)
+async def test_a_refusal_of_something_else_does_not_end_functions(endpoint, replier, message):
+    endpoint.script = [refusing(message), OK]
+    with pytest.raises(ReplyError):
+        await reply(replier)
+    await reply(replier)
+    assert "tools" in endpoint.requests[-1]
+
+
+async def test_an_endpoint_that_knows_neither_functions_nor_counts_replies(endpoint, replier):
+    no_counts, no_tools = "unknown field stream_options", "m does not support function calling"
+    endpoint.script = [refusing(no_counts), refusing(no_tools), OK]
+    assert await reply(replier) == [Delta("Hi.")]
+
+
+async def test_two_requests_that_learn_at_once_what_an_endpoint_cannot_both_succeed(
+    endpoint, replier
+):
+    both = asyncio.Event()
+
+    async def refuse_two(endpoint, request):
+        mine = len(endpoint.requests)
+        if mine == 2:
+            both.set()
+        await both.wait()
+        answer = refusing("unknown field stream_options") if mine <= 2 else OK
+        return await answer(endpoint, request)
+
+    endpoint.script = [refuse_two]
+    assert await asyncio.gather(reply(replier), reply(replier)) == [[Delta("Hi.")]] * 2

@@ -319,6 +319,7 @@ async def test_25_what_a_response_cannot_be_is_refused_and_starts_none(connect):
     client = await connect()
     for own, param in (
         ({"max_output_tokens": 0}, "response.max_output_tokens"),
+        ({"conversation": "nonesuch"}, "response.conversation"),
         ({"tools": [{"type": "mcp"}]}, "response.tools[0].type"),
         ({"tool_choice": {"type": "function", "name": "x"}}, "response.tool_choice.name"),
         ({"input": [{"type": "item_reference", "id": "nobody"}]}, "response.input[0].id"),
@@ -905,6 +906,10 @@ async def test_36_what_clients_write_for_a_message_is_understood(connect, runtim
         ({"type": "mystery"}, "item.type"),
         ({"type": "message", "role": "boss"}, "item.role"),
         ({"type": "function_call", "call_id": "c"}, "item.name"),
+        ({"type": "function_call", "call_id": "", "name": "f"}, "item.call_id"),
+        ({"type": "function_call", "call_id": "c", "name": ""}, "item.name"),
+        ({"type": "function_call", "call_id": "c", "name": "what is it"}, "item.name"),
+        ({"type": "function_call_output", "call_id": "", "output": ""}, "item.call_id"),
         ({"type": "function_call_output", "output": ""}, "item.call_id"),
         ({"type": "function_call_output", "call_id": "c"}, "item.output"),
         (

@@ -12,6 +12,7 @@ from openai.types.beta.realtime import SessionCreateResponse, TranscriptionSessi
 from openai.types.realtime import ClientSecretCreateResponse
 
 from realtime.ephemeral import EphemeralKeys, TooManyKeys
+from realtime.errors import ProtocolError
 from realtime.metrics import Metrics
 from realtime.server import EPHEMERAL, make_app
 from realtime.session_config import SessionConfig
@@ -53,9 +54,26 @@ def test_a_key_stands_for_its_settings_until_it_expires():
     key, grant = keys.mint(config, seconds=10, now=100)
     assert key.startswith("ek_")
     assert grant.expires_at == 110
-    assert keys.find(key, now=109) is grant
+    assert keys.find(key, now=109) == grant
     assert keys.find(key, now=110) is None
     assert keys.find("ek_other", now=100) is None
+
+
+def test_what_is_kept_of_settings_is_bounded_bytes():
+    """21,000 empty objects are 64 KiB as JSON, and megabytes in memory."""
+    keys = EphemeralKeys()
+    config = SessionConfig().updated({"tracing": [{}] * 15_000})
+    key, _ = keys.mint(config, seconds=10, now=100)
+    assert sum(len(settings) for _, settings in keys._grants.values()) < 64 * 1024
+    first, second = keys.find(key, now=101), keys.find(key, now=101)
+    assert first is not None
+    assert second is not None
+    assert first.config == config
+    assert first.config is not second.config, "a session may change its own"
+    large = SessionConfig().updated({"tracing": [1e15] * 10_000})
+    with pytest.raises(ProtocolError, match="at most 65536") as refused:
+        keys.mint(large, seconds=10, now=100)
+    assert (refused.value.code, refused.value.param) == ("too_large", "session")
 
 
 def test_keys_are_bounded_and_places_are_free_again_when_one_expires():
@@ -141,7 +159,8 @@ async def test_where_no_key_is_asked_for_the_settings_apply_all_the_same(server,
         ),
     ],
 )
-async def test_a_wrong_value_names_its_field(keyed, http, body, param):
+async def test_a_wrong_value_names_its_field(keyed, http, runtime, body, param):
+    runtime.voice.voices = ("default", "anna")
     status, answer = await post(http, keyed, body=body)
     assert status == 400
     assert answer["error"]["param"] == param
@@ -191,7 +210,8 @@ async def test_betas_sessions_are_flat(keyed, http):
     assert client.events[0]["session"]["audio"]["output"]["voice"] == "alloy"
 
 
-async def test_a_wrong_value_of_betas_names_its_field(keyed, http):
+async def test_a_wrong_value_of_betas_names_its_field(keyed, http, runtime):
+    runtime.voice.voices = ("default", "anna")
     path = "/v1/realtime/sessions"
     for body, param in (
         ({"voice": "nobody"}, "session.audio.output.voice"),

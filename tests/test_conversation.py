@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from realtime.conversation import Conversation
+from realtime.conversation import MAX_CHARS, Conversation
 from realtime.errors import ProtocolError
 from realtime.items import FunctionCall, FunctionResult, Item, words_within
 from realtime.prompt import Message, tokens_of
@@ -149,3 +149,47 @@ def test_one_message_over_the_budget_is_still_sent():
     talk = Conversation("conv")
     talk.add(said(1, "word " * 500))
     assert len(talk.prompt("be kind", budget_tokens=100)) == 2
+
+
+def test_text_is_bounded_and_the_oldest_items_are_forgotten():
+    talk = Conversation("conv")
+    for n in range(12):
+        talk.add(said(n, "x" * (MAX_CHARS // 10)))
+    assert [i.id for i in talk.items()] == [f"item_{n}" for n in range(3, 12)]
+    talk.add(FunctionResult("big", "call", "x" * MAX_CHARS))
+    assert [i.id for i in talk.items()] == ["big"]
+
+
+def test_ids_and_names_that_clients_choose_count_towards_the_bound():
+    talk = Conversation("conv")
+    part = "x" * (MAX_CHARS // 10)
+    for n in range(5):
+        talk.add(FunctionCall(f"{n}{part}", f"c{n}{part}", part, part))
+    assert len(talk) == 2
+
+
+def in_progress() -> tuple[Conversation, Item]:
+    talk, reply = Conversation("conv"), spoken(("one two.", 0, 1.0))
+    reply.status = "in_progress"
+    talk.add(reply)
+    return talk, reply
+
+
+def test_what_was_cut_of_a_reply_in_progress_stays_cut():
+    talk, reply = in_progress()
+    talk.cut("item_1", 0)
+    piece = reply.say(" three four.")
+    piece.start, piece.samples, reply.audio_samples = 24_000, 24_000, 48_000
+    assert reply.text == ""
+    reply.cut(48_000)  # what the model of the playback says
+    assert reply.text == ""
+    talk.cut("item_1", 1_200)  # the client knows better
+    assert reply.text == "one two."
+
+
+def test_a_reply_in_progress_of_which_all_was_played_goes_on():
+    talk, reply = in_progress()
+    reply.say(" three four.")
+    talk.cut("item_1", 90_000)
+    reply.say(" Five.")
+    assert reply.text == "one two. three four. Five."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from contextlib import aclosing
 
 import numpy as np
@@ -12,6 +13,7 @@ import soxr
 from jiwer import wer
 from whisper_normalizer.english import EnglishTextNormalizer
 
+from realtime.batching import PARTIAL
 from realtime.engines import HearingState, Line, Utterance
 from realtime.engines.embedded_voice import EmbeddedVoice
 from realtime.engines.llama_lines import progress_of
@@ -46,6 +48,36 @@ async def test_the_voice_is_understood_and_starts_at_once(whisper):
     assert np.flatnonzero(np.abs(audio) > 328)[0] <= 24_000 * 0.05
     heard = await whisper.transcribe(Utterance(soxr.resample(audio, 24_000, 16_000)), owner="a")
     assert wer(normal(text), normal(heard.text)) <= 0.15
+
+
+async def test_a_live_caller_s_line_goes_before_those_that_wait_behind_him(monkeypatch):
+    voice, spoken = EmbeddedVoice(metrics=Metrics()), []
+    begun, goes_on = threading.Event(), threading.Event()
+
+    def run(batch):
+        spoken.extend(piece.text for piece in batch)
+        begun.set()
+        goes_on.wait(10)
+        return [np.ones(5, np.int16)] * len(batch)
+
+    monkeypatch.setattr(voice._batcher, "_run", run)
+    voice.start()
+
+    async def speak(line: Line, owner: str) -> None:
+        async for _ in voice.speak(line, owner=owner):
+            pass
+
+    async with asyncio.TaskGroup() as group:
+        for n in range(4):
+            group.create_task(speak(Line(f"{n}", rank=PARTIAL), f"speech {n}"))
+        await asyncio.to_thread(begun.wait, 10)
+        live = group.create_task(speak(Line("live"), "caller"))
+        while voice._batcher.waiting < 4:  # noqa: ASYNC110, no event tells of it
+            await asyncio.sleep(0)
+        goes_on.set()
+        await live
+    await voice.close()
+    assert spoken[1] == "live"
 
 
 async def test_many_streams_at_once_are_heard_as_each_alone(detector):

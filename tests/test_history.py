@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from realtime.conversation import Conversation
 from realtime.history import message_of
 from realtime.items import AnyItem, FunctionCall, FunctionResult, Item
-from realtime.prompt import Message, ToolCall, newer_half, plain, tokens_of
+from realtime.prompt import CHARS_PER_TOKEN, Message, ToolCall, newer_half, plain, tokens_of
 
 
 def said(id_: str, role: str, text: str | None) -> Item:
@@ -99,3 +101,82 @@ def test_half_of_a_prompt_keeps_the_instructions_and_the_last_message():
     prompt = [Message("system", "s"), *(Message("user", str(n)) for n in range(4))]
     assert [m.text for m in newer_half(prompt)] == ["s", "2", "3"]
     assert [m.text for m in newer_half(prompt[:2])] == ["s", "0"]
+
+
+def weather_talk(results: int, *, before: int = 0, words: str = "doc ") -> Conversation:
+    """Old facts, then one question whose answers are documents."""
+    talk = Conversation("conv")
+    for n in range(before):
+        talk.add(said(f"old_{n}", "user", f"fact {n} " * 60))
+    talk.add(said("q", "user", "Compare these."))
+    for n in range(results):
+        talk.add(FunctionCall(f"c{n}", f"call_{n}", "read", "{}"))
+    for n in range(results):
+        talk.add(FunctionResult(f"r{n}", f"call_{n}", words * 6_000))
+    return talk
+
+
+@pytest.mark.parametrize("results", [1, 3, 4, 12])
+def test_results_of_one_question_share_the_prompt_and_the_question_stays(results):
+    prompt = weather_talk(results, before=12).prompt("Be kind.", budget_tokens=7_000)
+    kept = prompt[-results - 2 :]
+    assert [m.role for m in kept] == ["user", "assistant", *["tool"] * results]
+    assert kept[0].text == "Compare these."
+    assert len(kept[1].calls) == results
+    assert min(len(m.text) for m in kept[2:]) > 7_000 / (results + 1)
+    assert tokens_of(prompt) <= 7_000
+
+
+def test_results_of_earlier_questions_are_cut_as_they_were_then():
+    talk = weather_talk(2)
+    before = talk.prompt("Be kind.", budget_tokens=7_000)
+    talk.add(said("a", "assistant", "They differ."))
+    talk.add(said("q2", "user", "And how?"))
+    assert talk.prompt("Be kind.", budget_tokens=7_000)[: len(before)] == before
+
+
+def test_long_instructions_do_not_part_an_answer_from_its_question():
+    talk = weather_talk(1, before=20, words="rain ")
+    prompt = talk.prompt("i" * int(600 * CHARS_PER_TOKEN), budget_tokens=1_000)
+    assert [m.role for m in prompt] == ["system", "user", "assistant", "tool"]
+    assert tokens_of(prompt) <= 1_000
+
+
+def test_instructions_over_the_budget_leave_room_for_the_last_question():
+    talk = weather_talk(1, before=20, words="rain ")
+    prompt = talk.prompt("i" * 9_000, budget_tokens=1_000)
+    assert [m.role for m in prompt] == ["system", "user", "assistant", "tool"]
+    assert prompt[1].text == "Compare these."
+
+
+def test_a_question_stays_with_its_calls_as_long_as_they_fit():
+    talk = weather_talk(0, before=20)
+    talk.add(FunctionCall("c", "call_1", "write", '{"text":"%s"}' % ("x" * 1_500)))
+    talk.add(FunctionResult("r", "call_1", "done " * 500))
+    roles = [m.role for m in talk.prompt("Be kind.", budget_tokens=1_000)]
+    assert roles == ["system", "user", "assistant", "tool"]
+    roles = [m.role for m in talk.prompt("Be kind.", budget_tokens=500)]
+    assert roles == ["system", "tool"]
+
+
+def test_what_was_noted_after_a_question_does_not_part_it_from_its_answers():
+    talk = weather_talk(2, before=20)
+    talk.add(said("note", "system", "It is late. " * 10))
+    roles = [m.role for m in talk.prompt("Be kind.", budget_tokens=1_000)]
+    assert roles[-5:] == ["user", "assistant", "tool", "tool", "system"]
+
+
+def test_nothing_makes_a_prompt_of_instructions_alone():
+    assert Conversation("conv").prompt("Be kind.", budget_tokens=0) == [
+        Message("system", "Be kind.")
+    ]
+
+
+def test_one_prompt_with_instructions_of_its_own_does_not_shorten_the_next():
+    talk = Conversation("conv")
+    for n in range(20):
+        talk.add(said(f"u{n}", "user", f"fact {n} " * 10))
+    before = talk.prompt("Be kind.", budget_tokens=2_000)
+    short = talk.prompt("i" * 6_000, budget_tokens=2_000, lasting=False)
+    assert len(short) < len(before)
+    assert talk.prompt("Be kind.", budget_tokens=2_000) == before

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import aiohttp
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from realtime.ephemeral import EphemeralKeys
 from realtime.guard import guard
 from realtime.keys import accepted, is_loopback, offered, parse_keys
 
@@ -134,3 +137,25 @@ def test_a_request_may_show_several_keys():
 )
 def test_which_addresses_only_this_machine_can_reach(host, loopback):
     assert is_loopback(host) is loopback
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"Authorization: Bearer \xff\xfe",
+        b"api-key: \xe9\xe8",
+        b"Sec-WebSocket-Protocol: realtime, openai-insecure-api-key.\xff",
+    ],
+)
+@pytest.mark.parametrize("path", ["/status", "/v1/realtime"])
+async def test_a_key_that_is_no_utf_8_is_a_wrong_one(line, path):
+    app = web.Application(middlewares=[guard(KEYS, EphemeralKeys())])
+    async with TestServer(app) as server:
+        reader, writer = await asyncio.open_connection(server.host, server.port)
+        writer.write(b"GET " + path.encode() + b" HTTP/1.1\r\nHost: x\r\n" + line)
+        writer.write(b"\r\nConnection: close\r\n\r\n")
+        answer = await reader.read()
+        writer.close()
+        await writer.wait_closed()
+    assert answer.startswith(b"HTTP/1.1 401")
+    assert b"invalid_api_key" in answer

@@ -22,12 +22,15 @@ LAYERS = {
         "__main__ server websocket rest rest.* runtime watchdog calibration guard steps tls lineup"
         " voices cors opening client_secrets certificate doctor.*"
     ),
-    "3 session": "recording session speaker reply ear outbox response requests outputs calls",
+    "3 session": (
+        "recording session hearing speaker reply ear outbox response requests outputs calls"
+    ),
     "2 engines": "batcher threads engines engines.*",
     "1 pure": (
         "model_names dialect ephemeral admission capacity frames doctor keys"
-        " events turns sentences speakable conversation items audio session_config fair_queue"
-        " batching slots settings errors metrics ids recognition hypothesis fallback formats"
+        " client_events server_events turns sentences speakable conversation items audio"
+        " session_config fair_queue batching slots settings errors metrics ids"
+        " recognition hypothesis fallback formats"
         " playout thoughts deadlines edges reference_clip voice_choice wording"
         " symbol_words openai_error prompt history usage tools client_items order timing"
         " subtitles languages windowing transcription_body"
@@ -83,10 +86,10 @@ def test_a_back_edge_is_found_however_it_is_written(tmp_path: Path, line: str) -
 
 def test_down_and_sideways_are_allowed(tmp_path: Path) -> None:
     plant(tmp_path, "realtime/server.py", "import asyncio\nfrom realtime import session, websocket")
-    plant(tmp_path, "realtime/websocket.py", "from realtime.events import parse")
+    plant(tmp_path, "realtime/websocket.py", "from realtime.client_events import decode")
     plant(tmp_path, "realtime/session.py", "from .turns import Turn")
     plant(tmp_path, "realtime/turns.py", "from realtime.audio import ms_to_samples")
-    plant(tmp_path, "realtime/events.py", "import msgspec")
+    plant(tmp_path, "realtime/client_events.py", "import msgspec")
     plant(tmp_path, "realtime/audio.py", "import numpy as np")
     assert complaints(tmp_path) == []
     assert circle(tmp_path) == []

@@ -12,7 +12,7 @@ import pytest
 import xllamacpp
 from aiohttp.test_utils import unused_port
 
-from realtime.engines import Delta, openai_chat
+from realtime.engines import Delta, chat_refusals, openai_chat
 from realtime.engines.openai_chat import OpenAIReplier
 from realtime.errors import ReplyError, SettingsError
 from realtime.prompt import Message
@@ -362,7 +362,7 @@ async def test_a_connection_that_is_not_made_in_time_is_tried_twice(replier_for)
 
 @pytest.fixture
 def hasty(monkeypatch):
-    monkeypatch.setattr(openai_chat, "RETRY_PAUSE_S", 0.0)
+    monkeypatch.setattr(chat_refusals, "RETRY_PAUSE_S", 0.0)
 
 
 FULL = {"error": {"message": f"slow down, {KEY}", "type": "requests", "code": "rate_limit"}}
@@ -415,7 +415,7 @@ async def test_what_will_not_change_is_not_tried_again(endpoint, replier, code):
 async def test_an_endpoint_that_says_when_is_heeded_within_reason(
     endpoint, replier, monkeypatch, after
 ):
-    monkeypatch.setattr(openai_chat, "MAX_RETRY_PAUSE_S", 0.2)
+    monkeypatch.setattr(chat_refusals, "MAX_RETRY_PAUSE_S", 0.2)
     endpoint.script = [status(429, FULL, {"Retry-After": after}), OK]
     begun = asyncio.get_running_loop().time()
     assert await said(replier) == "All is well."

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from realtime import events, outbox
+from realtime import outbox, server_events
 from realtime.outbox import AudioChunk, Outbox, OutboxFull
 
 
@@ -16,9 +16,9 @@ def chunk(response: str, samples: int = 4_800) -> AudioChunk:
 
 async def test_things_leave_in_order_and_every_event_has_its_own_id():
     box = Outbox()
-    box.put(events.AudioCleared())
+    box.put(server_events.AudioCleared())
     box.put_audio(chunk("a"))
-    box.put(events.AudioCleared())
+    box.put(server_events.AudioCleared())
     box.close()
     found = [await box.get() for _ in range(4)]
     assert [type(f).__name__ for f in found] == [
@@ -64,6 +64,6 @@ async def test_dropping_lets_a_paused_reply_go_on():
 async def test_a_client_that_reads_nothing_is_given_up():
     box = Outbox()
     for _ in range(outbox.MAX_EVENTS):
-        box.put(events.AudioCleared())
+        box.put(server_events.AudioCleared())
     with pytest.raises(OutboxFull):
-        box.put(events.AudioCleared())
+        box.put(server_events.AudioCleared())

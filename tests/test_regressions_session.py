@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from realtime import events, reply, session
+from realtime import client_events, reply, session
 from realtime.engines import Delta
 from realtime.items import Item
 from realtime.metrics import Metrics
@@ -119,7 +119,7 @@ async def test_no_words_follow_response_done_when_a_token_arrives_with_the_cance
 
     runtime.replier = Writing()
     async with open_session(runtime, outbox) as talk:
-        talk.respond(events.ResponseBody())
+        talk.respond(client_events.ResponseBody())
         await settle(runtime.replier.stalled.is_set)
         arrives.set()
         talk.cancel(None)
@@ -131,7 +131,7 @@ async def test_no_audio_follows_response_done_when_it_waited_for_room(runtime, o
     """The outbox holds its 20 s of audio; the interruption makes room in it."""
     runtime.voice.seconds = 22.0
     async with open_session(runtime, outbox) as talk:
-        talk.respond(events.ResponseBody())
+        talk.respond(client_events.ResponseBody())
         await settle(lambda: not outbox._room.is_set())
         talk._start(SpeechStarted(0))
         await settle()
@@ -144,7 +144,7 @@ async def test_no_audio_follows_response_done_when_a_pacing_timer_wakes(
     timers = Timers(monkeypatch, reply)
     runtime.voice.seconds = 5.0
     async with open_session(runtime, outbox, pacing=Pacing()) as talk:
-        talk.respond(events.ResponseBody())
+        talk.respond(client_events.ResponseBody())
         await settle(lambda: timers.waiting)
         timers.fire()
         talk._start(SpeechStarted(0))
@@ -192,7 +192,7 @@ async def test_the_idle_timeout_is_over_when_turn_detection_is_turned_off(
     detection = {"type": "server_vad", "idle_timeout_ms": 5_000}
     patch = {"audio": {"input": {"turn_detection": detection}}}
     async with open_session(runtime, outbox, **patch) as talk:
-        talk.respond(events.ResponseBody())
+        talk.respond(client_events.ResponseBody())
         await settle(lambda: timers.waiting)
         talk.configure({"audio": {"input": {"turn_detection": None}}})
         timers.fire()

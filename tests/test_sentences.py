@@ -6,7 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from realtime.sentences import FIRST_PIECE_CHARS, PIECE_CHARS, SentenceCutter
+from realtime.sentences import (
+    FIRST_PIECE_CHARS,
+    PIECE_CHARS,
+    SentenceCutter,
+    _is_abbreviation,
+)
 
 
 def cut(text: str, step: int = 1) -> list[str]:
@@ -129,3 +134,25 @@ def test_what_follows_a_short_beginning_is_not_waited_for_longer_than_to_its_fir
 def test_nothing_is_lost_where_short_pieces_wait(text, step, shortest_chars):
     pieces = cut_for(shortest_chars, text, step)
     assert "".join("".join(pieces).split()) == "".join(text.split())
+
+
+class Watched(str):
+    """Counts the characters that are looked at."""
+
+    looked = 0
+
+    def __getitem__(self, key) -> str:
+        part = super().__getitem__(key)
+        Watched.looked += len(part)
+        return part
+
+
+@pytest.mark.parametrize("stop", [". ", "Dr. ", "A. ", '" . '])
+def test_a_text_of_stops_is_looked_at_once(stop):
+    text = Watched(stop * 500)
+    Watched.looked = 0
+    for at in (n for n, char in enumerate(text) if char == "."):
+        assert _is_abbreviation(text, at, ".")
+    assert Watched.looked <= 4 * len(text)
+    pieces = "".join(cut_for(0, stop * 500, 9_999))
+    assert pieces.replace(" ", "") == stop.replace(" ", "") * 500

@@ -3,28 +3,59 @@
 from __future__ import annotations
 
 import asyncio
-import io
+import os
 import struct
+import tempfile
 import threading
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import IO
 
 import numpy as np
 import pytest
 import soxr
 
 from realtime.audio import EAR_RATE_HZ
-from realtime.engines.sound_file import BLOCK_S, SoundFile, read_sound
+from realtime.engines import sound_decoder, sound_file
+from realtime.engines.sound_encoder import SoundEncoder
+from realtime.engines.sound_file import BLOCK_S, ConfinedSound, HereSound, open_sound, read_sound
 from realtime.errors import SoundRefused
+from tests.bombs import adts, constant_flac, mp4_of_samples
 from tests.sounds import CONTAINERS, recording, written
 
 
+@contextmanager
+def on_disk(data: bytes) -> Iterator[IO[bytes]]:
+    """A file as uploads are."""
+    with tempfile.TemporaryFile() as file:
+        file.write(data)
+        yield file
+
+
+@pytest.fixture
+def laid() -> Iterator[Callable[[bytes], IO[bytes]]]:
+    """`on_disk`, until the end of the test."""
+    with ExitStack() as stack:
+        yield lambda data: stack.enter_context(on_disk(data))
+
+
 def decoded(data: bytes) -> np.ndarray:
-    sound = SoundFile(io.BytesIO(data))
-    sound.open()
-    try:
-        return np.concatenate(list(sound.blocks()))
-    finally:
-        sound.close()
+    with on_disk(data) as file:
+        sound = open_sound(file)
+        try:
+            sound.open()
+            return np.concatenate(list(sound.blocks()))
+        finally:
+            sound.close()
+
+
+def refused(data: bytes) -> str:
+    with pytest.raises(SoundRefused) as raised:
+        decoded(data)
+    assert raised.value.code == "unsupported_audio"
+    return str(raised.value)
 
 
 def likeness(a: np.ndarray, b: np.ndarray) -> float:
@@ -49,6 +80,12 @@ def test_every_usual_kind_is_read_and_sounds_as_it_did(kind, channels):
     whole = (soxr.resample(audio / 32_768, rate_hz, EAR_RATE_HZ) * 32_767).astype(np.int16)
     assert len(found) == pytest.approx(len(whole), abs=EAR_RATE_HZ // 8)
     assert likeness(found, whole) > 0.9
+
+
+@pytest.fixture(params=[True, False])
+def anywhere(request, monkeypatch) -> None:
+    """In a process of its own, and in this one."""
+    monkeypatch.setattr(sound_file, "CONFINED", request.param)
 
 
 @pytest.mark.parametrize("rate_hz", [8_000, 11_025, 44_100, 96_000])
@@ -107,11 +144,10 @@ def test_a_head_that_could_not_know_the_end_claims_nothing():
     data = bytearray(written(np.ones(24_000, np.int16), 24_000, "wav"))
     at = data.index(b"data") + 4
     data[at : at + 4] = struct.pack("<I", 0x7FFFFFFF)
-    sound = SoundFile(io.BytesIO(bytes(data)))
-    sound.open()
-    assert sound.claimed_s is None or sound.claimed_s < 2
-    assert sum(map(len, sound.blocks())) == pytest.approx(EAR_RATE_HZ, abs=64)
-    sound.close()
+    assert len(decoded(bytes(data))) == pytest.approx(EAR_RATE_HZ, abs=64)
+
+
+STUCK = Path(__file__).parent / "data" / "stuck_decoder.py"
 
 
 @pytest.fixture
@@ -120,18 +156,18 @@ def pool():
         yield made
 
 
-async def test_blocks_are_decoded_on_the_pool_when_they_are_asked_for(pool, monkeypatch):
+async def test_blocks_are_waited_for_on_the_pool_when_they_are_asked_for(laid, pool, monkeypatch):
     threads: list[str] = []
-    blocks = SoundFile.blocks
+    blocks = ConfinedSound.blocks
 
-    def watched(self):
+    def watched(self: ConfinedSound) -> Iterator[np.ndarray]:
         for block in blocks(self):
             threads.append(threading.current_thread().name)
             yield block
 
-    monkeypatch.setattr(SoundFile, "blocks", watched)
+    monkeypatch.setattr(ConfinedSound, "blocks", watched)
     tone = np.full(int(3.5 * BLOCK_S) * 8_000, 100, np.int16)
-    sound = read_sound(io.BytesIO(written(tone, 8_000, "wav")), pool, longest_s=60)
+    sound = read_sound(laid(written(tone, 8_000, "wav")), pool, longest_s=60)
     first = await anext(sound)
     assert len(threads) == 1
     rest = [len(block) async for block in sound]
@@ -141,7 +177,7 @@ async def test_blocks_are_decoded_on_the_pool_when_they_are_asked_for(pool, monk
 
 
 @pytest.mark.parametrize("claims", [True, False])
-async def test_a_recording_that_is_too_long_is_refused(pool, monkeypatch, claims):
+async def test_a_recording_that_is_too_long_is_refused(laid, pool, monkeypatch, claims, anywhere):
     if not claims:
         monkeypatch.setattr("realtime.engines.sound_file.LEAST_BITS_PER_S", 1e12)
     tone = np.full(60 * 8_000, 100, np.int16)
@@ -149,7 +185,7 @@ async def test_a_recording_that_is_too_long_is_refused(pool, monkeypatch, claims
 
     async def read():
         nonlocal heard
-        async for block in read_sound(io.BytesIO(written(tone, 8_000, "wav")), pool, longest_s=30):
+        async for block in read_sound(laid(written(tone, 8_000, "wav")), pool, longest_s=30):
             heard += len(block) / EAR_RATE_HZ
 
     with pytest.raises(SoundRefused) as refused:
@@ -159,34 +195,110 @@ async def test_a_recording_that_is_too_long_is_refused(pool, monkeypatch, claims
     assert (heard == 0) if claims else (0 < heard <= 30)
 
 
-async def test_a_reader_that_is_cancelled_closes_the_file_after_the_block(pool, monkeypatch):
-    begun, goes_on = threading.Event(), threading.Event()
-    order: list[str] = []
-    close = SoundFile.close
+async def test_a_reader_that_is_cancelled_ends_the_decoder_at_once(laid, pool, monkeypatch):
+    """It is in the middle of a file of which no more would come for a long time."""
+    monkeypatch.setattr(sound_decoder, "__file__", str(STUCK))
+    made: list[ConfinedSound] = []
 
-    def slow(self):
-        begun.set()
-        goes_on.wait(10)
-        order.append("decoded")
-        yield np.zeros(5, np.int16)
+    def noted(file: IO[bytes]) -> ConfinedSound:
+        made.append(ConfinedSound(file))
+        return made[0]
 
-    def watched(self):
-        order.append("closed")
-        close(self)
+    monkeypatch.setattr(sound_file, "open_sound", noted)
+    begun = asyncio.Event()
 
-    monkeypatch.setattr(SoundFile, "blocks", slow)
-    monkeypatch.setattr(SoundFile, "close", watched)
-    data = io.BytesIO(written(np.ones(8_000, np.int16), 8_000, "wav"))
-
-    async def read():
-        async for _ in read_sound(data, pool, longest_s=30):
-            raise AssertionError("nothing is given to who left")
+    async def read() -> None:
+        async for _ in read_sound(laid(b"some"), pool, longest_s=30):
+            begun.set()
 
     reading = asyncio.create_task(read())
-    await asyncio.to_thread(begun.wait, 10)
+    await begun.wait()
     reading.cancel()
-    await asyncio.sleep(0)
-    goes_on.set()
-    with pytest.raises(asyncio.CancelledError):
-        await reading
-    assert order == ["decoded", "closed"]
+    async with asyncio.timeout(sound_file.SILENT_S / 2):
+        with pytest.raises(asyncio.CancelledError):
+            await reading
+    process = made[0]._process
+    assert process is not None
+    assert process.returncode == -9
+    assert process.stdout is not None
+    assert process.stdout.closed
+
+
+async def test_a_decoder_that_falls_silent_is_killed_and_the_file_refused(laid, pool, monkeypatch):
+    monkeypatch.setattr(sound_decoder, "__file__", str(STUCK))
+    monkeypatch.setattr(sound_file, "SILENT_S", 1.0)
+    sound = read_sound(laid(b"some"), pool, longest_s=30)
+    assert len(await anext(sound)) == 160
+    with pytest.raises(SoundRefused, match="nothing for 1 s"):
+        await anext(sound)
+
+
+@pytest.mark.parametrize("script", ["", "import os; os.abort()"])
+async def test_a_decoder_that_breaks_is_a_file_that_is_refused(
+    laid, pool, monkeypatch, tmp_path, script
+):
+    broken = tmp_path / "broken.py"
+    broken.write_text(script)
+    monkeypatch.setattr(sound_decoder, "__file__", str(broken))
+    with pytest.raises(SoundRefused, match="failed"):
+        await anext(read_sound(laid(b"some"), pool, longest_s=30))
+
+
+def test_a_decoder_sees_no_keys(laid, monkeypatch, tmp_path):
+    told = tmp_path / "told"
+    script = tmp_path / "tells.py"
+    script.write_text(
+        f"import os, pathlib; pathlib.Path({str(told)!r}).write_text(str(os.environ))"
+    )
+    monkeypatch.setattr(sound_decoder, "__file__", str(script))
+    monkeypatch.setenv("BANTER_API_KEYS", "secret-of-sixteen-chars")
+    sound = ConfinedSound(laid(b""))
+    with pytest.raises(SoundRefused):
+        sound.open()
+    sound.close()
+    assert "PATH" in told.read_text()
+    assert "secret" not in told.read_text()
+
+
+@pytest.mark.parametrize(("rate_hz", "channels"), [(1, 1), (3_999, 1), (900_000, 2)])
+def test_an_absurd_rate_is_refused(rate_hz, channels, anywhere):
+    """At one sample a second, 70 bytes are 18 hours."""
+    assert f"{rate_hz} samples a second" in refused(constant_flac(rate_hz, channels=channels))
+
+
+def test_a_slow_but_possible_rate_is_read():
+    assert len(decoded(constant_flac(4_000))) == pytest.approx(65_535 * 4, abs=64)
+
+
+def test_a_head_that_claims_tables_of_gigabytes_is_refused_within_the_bound():
+    """600 bytes, of which FFmpeg makes 1.5 GiB as it opens them."""
+    assert refused(mp4_of_samples(40_000_000))
+
+
+def test_the_bound_on_memory_is_one(monkeypatch, tmp_path):
+    script = tmp_path / "greedy.py"
+    script.write_text(
+        f"import sys; sys.path.insert(0, {os.path.dirname(sound_decoder.__file__)!r})\n"
+        "import sound_decoder\n"
+        "sound_decoder.Decoder.open = lambda self: bytearray(sound_decoder.MEMORY_MIB << 20)\n"
+        "sound_decoder.main()\n"
+    )
+    monkeypatch.setattr(sound_decoder, "__file__", str(script))
+    assert "768 MiB" in refused(b"some")
+
+
+def test_packets_without_end_that_hold_no_sound_are_refused(anywhere):
+    encoder = SoundEncoder("aac")
+    good = encoder.push(recording("ls_6930_0000")[0]) + encoder.finish()
+    bad = sound_decoder.MOST_SILENT_PACKETS + 2
+    assert "in a row" in refused(good + adts(b"\x60", rate=6) * bad)
+    few = decoded(good + adts(b"\x60", rate=6) * 100 + good)
+    assert len(few) > 1.9 * len(decoded(good))
+
+
+def test_in_this_process_a_file_need_not_lie_on_the_disk(laid, monkeypatch):
+    monkeypatch.setattr(sound_file, "CONFINED", False)
+    sound = open_sound(laid(written(*recording("ls_6930_0000"), "mp3")))
+    assert isinstance(sound, HereSound)
+    assert sound.open() == pytest.approx(sum(map(len, sound.blocks())) / EAR_RATE_HZ, abs=0.2)
+    sound.close()

@@ -46,6 +46,13 @@ def test_text_cannot_end_a_cue_or_begin_one():
     assert vtt([said]).splitlines()[3] == "a b -&gt; c &lt;i> &amp; d"
 
 
+@pytest.mark.parametrize("arrow", ["-->", "--->", "------>", "-->>", "-- -->"])
+def test_no_arrow_is_left_however_long_it_is(arrow):
+    said = segment(0, 1, f"a {arrow} b")
+    assert srt([said]).count("-->") == 1
+    assert vtt([said]).count("-->") == 1
+
+
 def test_long_text_goes_on_two_lines():
     text = "And so my fellow Americans ask not what your country can do for you"
     lines = srt([segment(0, 1, text)]).splitlines()[2:]

@@ -235,7 +235,7 @@ async def test_one_bad_window_fails_alone(whisper, decoder):
     assert len(decoder.batches[1]) == 4
 
 
-async def test_windows_whose_words_are_timed_share_a_run_only_in_one_language():
+async def test_windows_whose_words_are_timed_share_a_run_only_in_one_language_and_task():
     def window(language: str | None, words: bool) -> Window:
         features = np.zeros((80, 10), np.float32)
         return Window(features, 0.1, Attempt(15.0), language, words=words)
@@ -244,6 +244,7 @@ async def test_windows_whose_words_are_timed_share_a_run_only_in_one_language():
     assert window("en", True).key != window("de", True).key
     assert window(None, True).key != window(None, True).key
     assert window("en", True).key != window("en", False).key
+    assert window("en", True).key != replace(window("en", True), translate=True).key
     assert window(None, False).key == window("de", False).key
 
 

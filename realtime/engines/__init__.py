@@ -154,6 +154,8 @@ class Line:
     """How much feeling is shown; None for the model's own."""
     temperature: float | None = None
     """How freely sounds are drawn; None for the model's own."""
+    rank: int = FINAL
+    """As an utterance's: a live caller's line goes before another that waits."""
 
 
 class Voice(Protocol):

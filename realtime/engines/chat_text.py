@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from realtime.engines import Delta
+from realtime.engines import CallPart, Delta
 from realtime.engines.chat_tools import CallStream
 from realtime.errors import ReplyError
 from realtime.thoughts import Thoughts
@@ -18,6 +18,7 @@ FAILURES = {
     "reply_timeout": "the language model took too long",
     "reply_rate_limited": "the language model has too many requests",
     "reply_refused": "the language model refused",
+    "reply_no_functions": "the language model cannot call functions",
     "reply_garbled": "the language model's answer cannot be read",
     "reply_cut_off": "the language model's answer ended before the reply did",
     "reply_endless": "the language model does not stop writing",
@@ -28,9 +29,13 @@ MAX_REPLY_CHARS = 64_000
 """Of words and arguments, whatever limit the endpoint was given: no message of ours may pass 1 MiB,
 and a character may take six bytes in it."""
 
+CALL_CHARS = 128
+"""What a call counts beside its own texts: it makes six messages of ours."""
+
 
 class Failure(ReplyError):
-    """`retry_after_s` is None where asking again is of no use."""
+    """`retry_after_s` is None where asking again is of no use; `unknown` names what of the request
+    is left out when it is asked again."""
 
     def __init__(
         self,
@@ -39,10 +44,12 @@ class Failure(ReplyError):
         *,
         retry_after_s: float | None = None,
         too_long: bool = False,
+        unknown: str = "",
     ) -> None:
         super().__init__(FAILURES[code] + (f": {detail}" if detail else ""), code=code)
         self.retry_after_s = retry_after_s
         self.too_long = too_long
+        self.unknown = unknown
 
 
 class Text:
@@ -52,8 +59,8 @@ class Text:
         self.finish: str | None = None
         self.said = False
         self.tokens: Tokens | None = None
-        self._begun = self._thought = False
-        self._chars = 0
+        self._begun = self._thought = self._worded = False
+        self._chars = self._called = 0
         self._thoughts = Thoughts()
         self._calls = CallStream()
 
@@ -70,8 +77,9 @@ class Text:
         text = self._thoughts.push(text)
         if self.finish:
             text += self._thoughts.flush()
-        if not self.said:
+        if not self._worded:
             text = text.lstrip()
+            self._worded = bool(text)
         try:
             calls = self._calls.push(fragments)
             if self.finish and self.finish != "length":
@@ -81,10 +89,15 @@ class Text:
         self.said = self.said or bool(text) or bool(calls)
         if self.finish == "length" and not self.said and (self._thought or self._thoughts.found):
             raise Failure("reply_cut_off", "all of it was thinking")
-        self._chars += len(text) + sum(len(c.arguments) for c in calls)
+        self._chars += len(text) + sum(map(self._size, calls))
         if self._chars > MAX_REPLY_CHARS:
             raise Failure("reply_endless")
         return [*([Delta(text)] if text else []), *(Delta(call=call) for call in calls)]
+
+    def _size(self, part: CallPart) -> int:
+        first, self._called = part.number >= self._called, part.number + 1
+        head = CALL_CHARS + len(part.name) + len(part.call_id) if first else 0
+        return head + len(part.arguments)
 
     def count(self, chunk: Any) -> None:
         """What a chunk says of tokens; most say nothing."""

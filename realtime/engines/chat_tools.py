@@ -62,7 +62,11 @@ def written(messages: Sequence[Message]) -> list[dict[str, Any]]:
                 lines.append({"role": "system", "content": _in_words(message, names)})
             continue
         waiting = {}
-        calls = [c for c in message.calls if c.call_id not in names]
+        calls = []
+        for call in message.calls:
+            if call.call_id not in names:
+                names[call.call_id] = call.name
+                calls.append(call)
         if not message.calls:
             lines.append({"role": message.role, "content": message.text})
         elif calls or message.text:
@@ -70,7 +74,6 @@ def written(messages: Sequence[Message]) -> list[dict[str, Any]]:
         if calls:
             lines[-1]["tool_calls"] = [_call(call) for call in calls]
         for call in calls:
-            names[call.call_id] = call.name
             waiting[call.call_id] = line = {
                 "role": "tool",
                 "tool_call_id": call.call_id,
@@ -95,7 +98,7 @@ def _object(arguments: str) -> str:
     try:
         if isinstance(json.loads(arguments), dict):
             return arguments
-    except ValueError:
+    except (ValueError, RecursionError):
         pass
     return json.dumps({"arguments": arguments} if arguments.strip() else {})
 

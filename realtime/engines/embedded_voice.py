@@ -79,7 +79,9 @@ class EmbeddedVoice:
             Saturated: too much text is waiting.
         """
         try:
-            audio = await self._batcher.submit(_Piece(line.text, line.speed), owner=owner)
+            audio = await self._batcher.submit(
+                _Piece(line.text, line.speed), owner=owner, rank=line.rank
+            )
         except StageError:
             raise
         except Exception as error:

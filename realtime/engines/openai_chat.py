@@ -11,42 +11,31 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 import sys
 from collections.abc import AsyncGenerator, Hashable, Sequence
 from contextlib import aclosing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from realtime.engines import Delta
+from realtime.engines.chat_refusals import Refusals
 from realtime.engines.chat_text import Failure, Text
-from realtime.engines.chat_tools import asked, written
 from realtime.errors import SettingsError
+from realtime.metrics import Metrics
 from realtime.prompt import Message, newer_half
 from realtime.tools import CALL_TOKENS, Toolbox
 
 if TYPE_CHECKING:
-    from openai import APIStatusError, AsyncOpenAI, AsyncStream
+    from openai import AsyncOpenAI, AsyncStream
     from openai.types.chat import ChatCompletionChunk
 
 log = logging.getLogger("banter.openai")
-
-RETRIED = {429, 500, 502, 503, 504}
-RETRY_PAUSE_S = 0.2
-"""Before asking again after an error status that says nothing of when."""
-
-MAX_RETRY_PAUSE_S = 1.0
-"""As much of a `Retry-After` as is waited for: somebody is listening to the silence."""
 
 TAIL_S = 0.2
 """After the last word, how long the stream may take to end, so that its connection is kept."""
 
 REASON_CHARS = 500
-NO_COUNTS = re.compile(r"stream_options|include_usage", re.I)
-"""In a refusal: the endpoint does not know how to count tokens in a stream."""
-
-TOO_LONG = re.compile(r"context[ _](length|size|window)|prompt is too long|too many tokens", re.I)
 
 
 class OpenAIReplier:
@@ -69,6 +58,7 @@ class OpenAIReplier:
         stall_timeout_s: float = 8.0,
         context_tokens: int = 8_192,
         reply_tokens: int = 256,
+        metrics: Metrics | None = None,
     ) -> None:
         self._base_url, self._key, self._model = base_url, api_key.strip(), model
         self._connect_timeout_s = connect_timeout_s
@@ -77,7 +67,7 @@ class OpenAIReplier:
         self._reply_tokens = reply_tokens
         self.prompt_tokens = context_tokens - reply_tokens
         self._limit_name = "max_tokens"
-        self._counts = True
+        self._refusals = Refusals(metrics or Metrics())
         self._client: AsyncOpenAI | None = None
         self._broken: tuple[type[Exception], ...] = ()
         self._errors: tuple[type[Exception], ...] = ()
@@ -200,17 +190,14 @@ class OpenAIReplier:
             raise Failure("reply_timeout", f"no {what} word within {waited_s:g} s") from None
         except self._errors as error:
             log.warning("the language model's endpoint failed: %s", self._reason(error))
-            raise self._failure(error, said=text.said) from None
+            raise self._failure(error, tools, said=text.said) from None
 
     async def _open(
         self, messages: list[Message], limit: int, tools: Toolbox | None
     ) -> AsyncStream[ChatCompletionChunk]:
-        extra: dict[str, Any] = {self._limit_name: limit, **asked(tools)}
-        if self._counts:
-            extra["stream_options"] = {"include_usage": True}
-        lines: Any = written(messages)
+        extra = {self._limit_name: limit, **self._refusals.body(messages, tools)}
         return await self._loaded().chat.completions.create(
-            model=self._model, messages=lines, stream=True, extra_body=extra
+            model=self._model, messages=extra.pop("messages"), stream=True, extra_body=extra
         )
 
     async def _finish(self, stream: AsyncStream[ChatCompletionChunk], text: Text) -> None:
@@ -225,14 +212,11 @@ class OpenAIReplier:
             raise Failure("reply_connect", "its client is not open")
         return self._client
 
-    def _failure(self, error: Exception, *, said: bool) -> Failure:
+    def _failure(self, error: Exception, tools: Toolbox | None, *, said: bool) -> Failure:
         import openai
 
         if isinstance(error, openai.APIStatusError):
-            if self._counts and error.status_code in (400, 422) and _says(error, NO_COUNTS):
-                self._counts = False
-                return Failure("reply_refused", "it does not count tokens", retry_after_s=0.0)
-            return _refusal(error)
+            return self._refusals.failure(error, tools)
         if isinstance(error, self._broken):  # its waits are limited only while it connects
             return Failure("reply_cut_off" if said else "reply_connect", retry_after_s=0.0)
         if isinstance(error, ValueError):
@@ -250,12 +234,14 @@ class OpenAIReplier:
 
 @dataclass
 class _Tries:
-    """What may still be tried before the first word: one retry, and once with less history."""
+    """What may still be tried before the first word: one retry, and once with less history, and
+    once without each thing that the endpoint does not know."""
 
     messages: list[Message]
     deadline: float
     retried: bool = False
     shortened: bool = False
+    left_out: set[str] = field(default_factory=set)
 
     def pause_s(self, failure: Failure) -> float | None:
         """How long to wait before asking again with `messages`; None: give up."""
@@ -263,6 +249,9 @@ class _Tries:
             self.shortened = True
             before, self.messages = self.messages, newer_half(self.messages)
             return 0.0 if len(self.messages) < len(before) else None
+        if failure.unknown and failure.unknown not in self.left_out:
+            self.left_out.add(failure.unknown)
+            return 0.0
         pause_s = failure.retry_after_s
         if pause_s is None or self.retried or _now() + pause_s >= self.deadline:
             return None
@@ -278,31 +267,6 @@ async def _next(stream: AsyncStream[ChatCompletionChunk], deadline: float) -> An
 
 def _now() -> float:
     return asyncio.get_running_loop().time()
-
-
-def _refusal(error: APIStatusError) -> Failure:
-    status = error.status_code
-    if status == 400 and _says(error, TOO_LONG):
-        return Failure("reply_refused", "the prompt is too long for it", too_long=True)
-    return Failure(
-        "reply_rate_limited" if status == 429 else "reply_refused",
-        f"status {status}",
-        retry_after_s=_retry_after_s(error.response.headers) if status in RETRIED else None,
-    )
-
-
-def _says(error: APIStatusError, pattern: re.Pattern[str]) -> bool:
-    return bool(pattern.search(f"{error.code} {error.type} {error.message}"))
-
-
-def _retry_after_s(headers: Any) -> float:
-    asked = headers.get("retry-after")
-    if asked is None:
-        return RETRY_PAUSE_S
-    try:
-        return max(0.0, min(MAX_RETRY_PAUSE_S, float(asked)))
-    except ValueError:
-        return MAX_RETRY_PAUSE_S  # a date
 
 
 def _transport_errors() -> list[type[Exception]]:

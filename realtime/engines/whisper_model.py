@@ -67,10 +67,11 @@ class Window:
 
     @property
     def key(self) -> Hashable:
-        """Words are aligned with one start of the transcript for a batch, and so with one language:
-        where it has yet to be found out, the window goes alone."""
+        """Words are aligned with one start of the transcript for a batch, and so with one task and
+        one language: where that has yet to be found out, the window goes alone."""
         start = self.words and (self.language or id(self))
-        return (self.attempt, len(self.context), self.suppressed, start, self.words)
+        task = self.words and self.translate
+        return (self.attempt, len(self.context), self.suppressed, start, self.words, task)
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,9 @@ FIELDS: dict[str, dict[str, Any]] = {
 }
 """The form's fields, as OpenAPI describes them."""
 
+MAX_CHARS = 4_096
+"""Of the prompt, and of the keywords together: the recogniser is given some 220 tokens of both."""
+
 TRUE, FALSE = ("true", "1", "on", "yes"), ("false", "0", "off", "no", "")
 
 
@@ -97,8 +100,8 @@ def read_asked(form: Form, reach: Reach) -> Asked:
     return Asked(
         response_format=response_format,
         language=_language(form, reach),
-        prompt=form.first("prompt"),
-        hotwords=" ".join(form.all("keywords")),
+        prompt=_short("prompt", form.first("prompt")),
+        hotwords=_short("keywords", " ".join(form.all("keywords"))),
         temperature=_temperature(form),
         granularities=granularities or ("segment",),
         logprobs="logprobs" in include,
@@ -146,6 +149,12 @@ def _flag(form: Form, name: str) -> bool:
     if text in TRUE or text in FALSE:
         return text in TRUE
     raise _wrong(name, f"'{text}' is neither true nor false")
+
+
+def _short(name: str, text: str) -> str:
+    if len(text) > MAX_CHARS:
+        raise _wrong(name, f"at most {MAX_CHARS} characters are taken, not {len(text)}")
+    return text
 
 
 def _one_of(form: Form, name: str, choices: tuple[str, ...], default: str) -> str:

@@ -17,7 +17,8 @@ from realtime.rest.speech import SpeechRoutes
 from realtime.rest.transcriptions import TranscriptionRoutes, UploadLimits
 
 CODERS = 2
-"""Threads that decode uploads and encode speech, for all requests together."""
+"""Uploads that are decoded at once, and threads that encode speech and write answers, for all
+requests together. An upload that gives its decoder much to do holds up no speech."""
 
 
 class HasEngines(Protocol):
@@ -34,19 +35,21 @@ def add_rest(
     limits: UploadLimits | None = None,
     models: Iterable[str] = (),
 ) -> None:
-    """Routes, the middleware of their errors behind those that are there, and a pool that is
+    """Routes, the middleware of their errors behind those that are there, and two pools that are
     closed with the application."""
     pool = ThreadPoolExecutor(CODERS, thread_name_prefix="banter-sound")
+    decoders = ThreadPoolExecutor(CODERS, thread_name_prefix="banter-decode")
 
     def engines() -> Engines:
         return runtime.engines
 
     async def close(app: web.Application) -> AsyncIterator[None]:
         yield
-        pool.shutdown(wait=False, cancel_futures=True)
+        for each in (pool, decoders):
+            each.shutdown(wait=False, cancel_futures=True)
 
     app.middlewares.append(openai_errors)
-    hearing = TranscriptionRoutes(engines, metrics, pool, limits or UploadLimits())
+    hearing = TranscriptionRoutes(engines, metrics, pool, decoders, limits or UploadLimits())
     for routes in (hearing, SpeechRoutes(engines, metrics, pool), ModelRoutes(models)):
         app.router.add_routes(routes.routes())
     app.router.add_get(openapi.PATH, openapi.show)

@@ -53,13 +53,20 @@ class Problem(Exception):
 
 
 class ClientGone(Exception):
-    """Whoever asked has left; nobody reads an answer."""
+    """Whoever asked has left, or takes nothing any more; nobody reads an answer."""
 
 
 def too_many(what: str) -> Problem:
     """More at once than is taken."""
     headers = {"Retry-After": str(AGAIN_S)}
     return Problem(429, f"too many {what} at once; try again", code="busy", headers=headers)
+
+
+def unread(request: web.Request, error: Exception) -> Problem | ClientGone:
+    """What it is that a body could not be read: its client left, or sends what is not HTTP."""
+    if request.transport is None or request.transport.is_closing():
+        return ClientGone()
+    return Problem(400, f"the body cannot be read: {error}", code="invalid_body")
 
 
 def problem_of(error: Exception) -> Problem:
@@ -90,12 +97,15 @@ def problem_of(error: Exception) -> Problem:
 
 @web.middleware
 async def openai_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Errors of what lies under `/v1` -> answers. A WebSocket that was opened closes itself."""
+    """Errors of what lies under `/v1` -> answers. A WebSocket that was opened closes itself. The
+    connection of a client who is gone is cut, so that nothing is written into a half-sent body."""
     if not request.path.startswith(PREFIX):
         return await handler(request)
     try:
         return await handler(request)
     except ClientGone:
+        if request.transport is not None:
+            request.transport.abort()
         return web.Response(status=499, reason="Client Closed Request")
     except web.HTTPException as error:
         if error.status < 400:

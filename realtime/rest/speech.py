@@ -1,7 +1,7 @@
 """`POST /v1/audio/speech`: a text in, its sound out, from the first chunk of the first sentence on.
 
-A sentence is a job of the voice like a live caller's, and the next is asked for when this one has
-been sent: the fair queue takes turns between the two, and a client who reads slowly waits alone.
+A sentence is a job of the voice, and the next is asked for when this one has been sent: a client
+who reads slowly waits alone. Where a live caller's sentence waits too, that one goes first.
 """
 
 from __future__ import annotations
@@ -20,12 +20,13 @@ from aiohttp import web
 from msgspec import Meta
 
 from realtime.audio import VOICE_RATE_HZ, Int16
+from realtime.batching import PARTIAL
 from realtime.engines import DEFAULT_VOICE, Engines, Line, Voice
 from realtime.engines.sound_encoder import FORMATS, SoundEncoder
 from realtime.metrics import Metrics
 from realtime.rest.event_stream import CONTENT_TYPE, begin, event, send
 from realtime.rest.gone import while_connected
-from realtime.rest.problem import ClientGone, Problem, problem_of, too_many
+from realtime.rest.problem import ClientGone, Problem, problem_of, too_many, unread
 from realtime.sentences import SentenceCutter
 from realtime.speakable import speakable
 from realtime.voice_choice import OPENAI_VOICES, chosen_voice
@@ -33,6 +34,9 @@ from realtime.voice_choice import OPENAI_VOICES, chosen_voice
 PATH = "/v1/audio/speech"
 MAX_SPEECHES = 32
 """Under way at once; more are refused with 429."""
+
+BODY_S = 30.0
+"""In which the whole of a request's body comes."""
 
 MAX_CHARS = 4_096
 AUDIO_TOKENS_PER_S = 20
@@ -75,7 +79,7 @@ def read_request(data: bytes) -> SpeechRequest:
     """
     try:
         body = msgspec.json.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         message = f"the body is not JSON: {error}"
         raise Problem(400, message, code="invalid_json") from None
     if not isinstance(body, dict):
@@ -98,7 +102,7 @@ def _missing(message: str) -> str | None:
 
 
 class SpeechRoutes:
-    """`pool` encodes; `engines` is asked for anew by each request."""
+    """`pool` cuts and encodes; `engines` is asked for anew by each request."""
 
     def __init__(self, engines: Callable[[], Engines], metrics: Metrics, pool: Executor) -> None:
         self._engines, self._metrics, self._pool = engines, metrics, pool
@@ -116,10 +120,12 @@ class SpeechRoutes:
             raise too_many("speeches")
         self._under_way += 1
         try:
-            asked = read_request(await request.read())
+            asked = read_request(await _body(request))
             voice = self._engines().voice
-            manner = Line("", voice=_voice(asked, voice.names()), speed=asked.speed)
-            lines = [replace(manner, text=text) for text in pieces(asked.input, voice)]
+            name = _voice(asked, voice.names())
+            manner = Line("", voice=name, speed=asked.speed, rank=PARTIAL)
+            said = await self._in_pool(pieces, asked.input, voice)
+            lines = [replace(manner, text=text) for text in said]
             if not lines:
                 message = "'input' holds nothing that can be said"
                 raise Problem(400, message, code="invalid_value", param="input")
@@ -170,13 +176,29 @@ class SpeechRoutes:
             await self._in_pool(encoder.close)
 
     async def _in_pool(self, work: Callable[..., Result], *given: Any) -> Result:
-        """Encode on a thread, to the end even when cancelled: nobody closes it meanwhile."""
+        """On a thread, to the end even when cancelled: nobody closes an encoder meanwhile."""
         running = asyncio.get_running_loop().run_in_executor(self._pool, work, *given)
         try:
             return await asyncio.shield(running)
         except asyncio.CancelledError:
             await asyncio.wait({running})
             raise
+
+
+async def _body(request: web.Request) -> bytes:
+    """
+    Raises:
+        Problem: it does not come, or cannot be read.
+        ClientGone: the client left before its end.
+    """
+    try:
+        async with asyncio.timeout(BODY_S):
+            return await request.read()
+    except TimeoutError:
+        message = f"the body did not come within {BODY_S:g} s"
+        raise Problem(408, message, code="timeout") from None
+    except (ConnectionError, web.RequestPayloadError) as error:
+        raise unread(request, error) from error
 
 
 async def _spoken(voice: Voice, lines: Sequence[Line], owner: str) -> AsyncGenerator[Int16, None]:

@@ -49,16 +49,19 @@ class UploadLimits:
 
 
 class TranscriptionRoutes:
-    """`pool` decodes files; `engines` is asked for anew by each request."""
+    """`decoders` read files, and `pool` writes answers; `engines` is asked for anew by each
+    request."""
 
     def __init__(
         self,
         engines: Callable[[], Engines],
         metrics: Metrics,
         pool: Executor,
+        decoders: Executor,
         limits: UploadLimits,
     ) -> None:
-        self._engines, self._metrics, self._pool, self._limits = engines, metrics, pool, limits
+        self._engines, self._metrics, self._limits = engines, metrics, limits
+        self._pool, self._decoders = pool, decoders
         self._under_way = 0
 
     def routes(self) -> list[web.RouteDef]:
@@ -99,8 +102,7 @@ class TranscriptionRoutes:
             async for transcript in transcripts:
                 add(heard, transcript)
         task = "translate" if translate else "transcribe"
-        loop = asyncio.get_running_loop()  # hours of speech are megabytes of words
-        body = await loop.run_in_executor(self._pool, _told, heard, asked, task)
+        body = await self._written(_told, heard, asked, task)
         kind = FORMATS[asked.response_format]
         charset = "utf-8" if kind.startswith("text/") else None
         return web.Response(body=body, content_type=kind, charset=charset)
@@ -129,8 +131,12 @@ class TranscriptionRoutes:
             await send(response, event({"type": "error", **problem_of(error).body()}))
             return response
         response = response or await begin(request)
-        await send(response, event(done_event(heard, logprobs=asked.logprobs)) + DONE)
+        await send(response, await self._written(_ended, heard, asked))
         return response
+
+    async def _written(self, write: Callable[..., bytes], *given: object) -> bytes:
+        """On a thread: hours of speech are megabytes of words."""
+        return await asyncio.get_running_loop().run_in_executor(self._pool, write, *given)
 
     async def _hear(
         self, form: Form, asked: Asked, translate: bool
@@ -146,7 +152,7 @@ class TranscriptionRoutes:
             temperature=asked.temperature,
         )
         longest_s = self._limits.minutes * 60
-        sound = read_sound(form.file, self._pool, longest_s=longest_s)
+        sound = read_sound(form.file, self._decoders, longest_s=longest_s)
         owner = f"file-{next(_numbers)}"
         async with (
             aclosing(sound) as blocks,
@@ -165,6 +171,11 @@ def add(heard: Recorded, transcript: Transcript) -> str:
     if transcript.passages:
         heard.language = transcript.language
     return heard.text[before:]
+
+
+def _ended(heard: Recorded, asked: Asked) -> bytes:
+    """The end of the events."""
+    return event(done_event(heard, logprobs=asked.logprobs)) + DONE
 
 
 def _told(heard: Recorded, asked: Asked, task: str) -> bytes:

@@ -16,7 +16,7 @@ from typing import IO
 from aiohttp import BodyPartReader, web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from realtime.rest.problem import ClientGone, Problem
+from realtime.rest.problem import Problem, unread
 
 FILE_FIELD = "file"
 MAX_FIELDS = 64
@@ -25,6 +25,9 @@ PIECE_BYTES = 262_144
 IDLE_S = 30.0
 """An upload of which nothing comes for so long is given up."""
 
+SLOWEST_BYTES_PER_S = 65_536
+LEAST_TOTAL_S = 60.0
+"""Added to the time in which the largest upload comes at that pace, for the whole of any."""
 
 BROKEN = (ValueError, AssertionError, LookupError, HttpProcessingError)
 """What aiohttp raises of a form that is none."""
@@ -69,13 +72,17 @@ async def read_form(request: web.Request, *, max_bytes: int) -> AsyncGenerator[F
         raise _too_large(max_bytes)
     with await asyncio.to_thread(_nameless) as file:
         form = Form(file)
+        total_s = LEAST_TOTAL_S + max_bytes / SLOWEST_BYTES_PER_S
         try:
-            await _read(request, form, max_bytes)
+            async with asyncio.timeout(total_s) as whole:
+                await _read(request, form, max_bytes)
         except TimeoutError:
             message = f"nothing of the upload came for {IDLE_S:g} s"
+            if whole.expired():
+                message = f"the upload took longer than {total_s:.0f} s: send it compressed"
             raise Problem(408, message, code="timeout") from None
-        except (ConnectionError, web.RequestPayloadError):
-            raise ClientGone from None
+        except (ConnectionError, web.RequestPayloadError) as error:
+            raise unread(request, error) from error
         except BROKEN as error:
             message = f"the form cannot be read: {error}"
             raise Problem(400, message, code="invalid_form") from error

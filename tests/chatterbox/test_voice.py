@@ -14,8 +14,10 @@ import pytest
 import torch
 
 from realtime.audio import Int16
+from realtime.batching import PARTIAL
 from realtime.engines import Line
 from realtime.engines.chatterbox.conditionals import Conditionals
+from realtime.engines.chatterbox.decoder import Row
 from realtime.engines.chatterbox.voice import ChatterboxVoice, VoiceOptions
 from realtime.errors import StageError
 from realtime.metrics import Metrics
@@ -140,6 +142,26 @@ async def test_more_callers_than_places_wait_and_are_all_spoken_to(
     assert all(sum(map(len, each)) > 24_000 for each in heard)
     assert max(metrics.series["voice.rows"]) == ROWS
     assert max(metrics.series["voice.batch"]) > 1, "chunks of several callers were made together"
+
+
+async def test_a_live_caller_begins_before_others_who_wait_and_has_the_last_place(
+    voice: ChatterboxVoice, metrics: Metrics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    join, begun = voice._decoder.join, []
+
+    def noted(row: Row) -> None:
+        begun.append((row.seed, voice._decoder.free))
+        join(row)
+
+    monkeypatch.setattr(voice._decoder, "join", noted)
+    others = [Line(weights.sentence(n, words=3), rank=PARTIAL) for n in range(ROWS + 1)]
+    speaking = [asyncio.create_task(chunks(voice, o, f"s{n}")) for n, o in enumerate(others)]
+    await until(lambda: len(begun) == ROWS - 1)
+    live = asyncio.create_task(chunks(voice, Line(OTHER), "caller"))
+    heard = await asyncio.gather(live, *speaking)
+    assert all(sum(map(len, each)) > 0 for each in heard)
+    assert begun[ROWS - 1][0] == seed_of(Line(OTHER))
+    assert all(free > 1 for seed, free in begun if seed != seed_of(Line(OTHER)))
 
 
 async def test_who_is_gone_before_his_place_comes_costs_nothing(

@@ -91,6 +91,8 @@ async def test_beyond_v1_errors_are_as_they_were(http):
             "timestamp_granularities",
         ),
         ({"include[]": ["everything"]}, "include"),
+        ({"prompt": "a" * 4_097}, "prompt"),
+        ({"keywords[]": ["a" * 2_000] * 3}, "keywords"),
         ({"stream": "maybe"}, "stream"),
         ({"stream": "true", "response_format": "srt"}, "stream"),
     ],
@@ -173,7 +175,9 @@ async def test_a_speech_that_cannot_be_made_names_its_field(http, runtime, body,
     assert runtime.voice.lines == []
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"\xff", b'{"input": "\xed\xa0\x80"}'])
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"[]", b"\xff", b'{"input": "\xed\xa0\x80"}', b"[" * 90_000]
+)
 async def test_a_body_that_is_no_json_object(http, body):
     kind = {"Content-Type": "application/json"}
     async with http.post(SPEECH, data=body, headers=kind) as answer:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
+import threading
 from collections.abc import AsyncIterator
 
 import aiohttp
@@ -12,6 +14,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from realtime.batching import PARTIAL
 from realtime.metrics import Metrics
 from realtime.rest import speech as speaking
 from realtime.rest import transcriptions as hearing
@@ -155,6 +158,122 @@ async def test_an_upload_that_stands_still_is_given_up(http, monkeypatch):
     async with http.post(HEARING, data=stalls(), headers=kind) as answer:
         assert answer.status == 408
         assert (await refusal(answer))["code"] == "timeout"
+
+
+async def test_an_upload_that_takes_too_long_in_all_is_given_up(http, monkeypatch):
+    monkeypatch.setattr("realtime.rest.upload.LEAST_TOTAL_S", 0.3)
+    monkeypatch.setattr("realtime.rest.upload.SLOWEST_BYTES_PER_S", 1e12)
+
+    async def drips():
+        yield b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
+        while True:
+            yield b"a"
+            await asyncio.sleep(0.02)
+
+    kind = {"Content-Type": "multipart/form-data; boundary=x"}
+    async with http.post(HEARING, data=drips(), headers=kind) as answer:
+        assert answer.status == 408
+        error = await refusal(answer)
+    assert error["code"] == "timeout"
+    assert "longer than" in error["message"]
+
+
+async def test_a_speech_whose_text_does_not_come_is_given_up(http, monkeypatch):
+    monkeypatch.setattr(speaking, "BODY_S", 0.2)
+
+    async def stalls():
+        yield b'{"input": '
+        await asyncio.sleep(30)
+
+    kind = {"Content-Type": "application/json"}
+    async with http.post(SPEECH, data=stalls(), headers=kind) as answer:
+        assert answer.status == 408
+        assert (await refusal(answer))["code"] == "timeout"
+
+
+async def sent(
+    server, path: str, kind: str, *lines: bytes
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A request as it is on the wire."""
+    reader, writer = await asyncio.open_connection(server.host, server.port)
+    writer.write(f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: {kind}\r\n".encode())
+    writer.write(b"\r\n".join(lines))
+    await writer.drain()
+    return reader, writer
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"), [(SPEECH, "application/json"), (HEARING, "multipart/form-data; boundary=x")]
+)
+async def test_a_body_that_is_no_http_is_refused(server, path, kind):
+    reader, writer = await sent(
+        server, path, kind, b"Transfer-Encoding: chunked", b"", b"1", b"{", b"zz", b""
+    )
+    assert (await reader.readline()).split()[1] == b"400"
+    writer.close()
+
+
+async def test_who_leaves_before_the_end_of_a_text_is_forgotten(server, caplog):
+    _, writer = await sent(server, SPEECH, "application/json", b"Content-Length: 90", b"", b"{")
+    writer.close()
+    await until(lambda: server.app[METRICS].counts["speeches.gone"] == 1)
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
+
+
+async def test_who_takes_nothing_any_more_is_cut_off(server, runtime, monkeypatch):
+    """No other head is written into the body that was begun."""
+    monkeypatch.setattr("realtime.rest.event_stream.STALLED_S", 0.2)
+
+    async def endless(line, *, owner):
+        while True:
+            yield np.ones(240_000, np.int16)
+
+    runtime.voice.speak = endless
+    body = b'{"input":"Hello.","response_format":"pcm"}'
+    reader, writer = await sent(
+        server, SPEECH, "application/json", b"Content-Length: %d" % len(body), b"", body
+    )
+    await until(lambda: server.app[METRICS].counts["speeches.gone"] == 1)
+    data = bytearray()
+    with contextlib.suppress(ConnectionResetError):
+        async with asyncio.timeout(10):
+            while piece := await reader.read(1 << 20):
+                data += piece
+    assert data.startswith(b"HTTP/1.1 200")
+    assert b"499" not in data
+    assert not data.endswith(b"0\r\n\r\n")
+    writer.close()
+
+
+async def test_what_takes_long_to_write_or_to_cut_is_done_on_the_pool(http, monkeypatch):
+    threads: list[str] = []
+
+    def watched(work):
+        def watching(*given, **named):
+            threads.append(threading.current_thread().name)
+            return work(*given, **named)
+
+        return watching
+
+    monkeypatch.setattr(speaking, "pieces", watched(speaking.pieces))
+    monkeypatch.setattr(hearing, "done_event", watched(hearing.done_event))
+    monkeypatch.setattr(hearing, "json_body", watched(hearing.json_body))
+    async with http.post(SPEECH, json={"input": "Hello."}) as answer:
+        assert answer.status == 200
+        await answer.read()
+    for stream in ("true", "false"):
+        data = form(second(), stream=stream, **{"include[]": "logprobs"})
+        async with http.post(HEARING, data=data) as answer:
+            assert answer.status == 200
+            await answer.read()
+    assert len(threads) == 3
+    assert all(name.startswith("banter-sound") for name in threads)
+
+
+async def test_speeches_wait_behind_live_callers(http, runtime):
+    async with http.post(SPEECH, json={"input": "Hello."}) as answer:
+        assert answer.status == 200
+    assert [line.rank for line in runtime.voice.lines] == [PARTIAL]
 
 
 async def test_nothing_of_an_upload_has_a_name_on_the_disk(http, runtime, monkeypatch, tmp_path):

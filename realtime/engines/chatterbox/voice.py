@@ -173,7 +173,7 @@ class ChatterboxVoice:
         for piece in split(text):
             request = self._request(piece, line, seed=self._seeds(line))
             stream = Stream(request, owner, asyncio.get_running_loop())
-            self._worker.submit(stream)
+            self._worker.submit(stream, rank=line.rank)
             ended = False
             try:
                 while not ended:

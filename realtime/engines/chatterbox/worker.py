@@ -18,6 +18,7 @@ from collections.abc import Callable, Hashable, Sequence
 import torch
 
 from realtime.audio import VOICE_RATE_HZ
+from realtime.batching import FINAL
 from realtime.deadlines import Chunk, Work, next_work, step_by
 from realtime.engines.chatterbox.decoder import Decoder, Row
 from realtime.engines.chatterbox.finishing import Finisher
@@ -82,8 +83,9 @@ class Worker:
         if self._thread.is_alive():
             self._thread.join(STUCK_S)
 
-    def submit(self, stream: Stream) -> None:
-        """Take a line.
+    def submit(self, stream: Stream, *, rank: int = FINAL) -> None:
+        """Take a line. One of a higher rank than `FINAL` begins behind those that wait, and leaves
+        the last row free for a live caller.
 
         Raises:
             Saturated: too much text is waiting.
@@ -93,7 +95,7 @@ class Worker:
             if self._closing or self._lost:
                 raise VoiceError("the voice is not available", code="shutting_down")
             cost = len(stream.request.text)
-            if not self._waiting.push(stream, owner=stream.owner, cost=cost):
+            if not self._waiting.push(stream, owner=stream.owner, cost=cost, rank=rank):
                 self._metrics.count("voice.refused")
                 raise Saturated("voice", "too much is waiting for the voice; try again later")
             self._wake.notify()
@@ -134,7 +136,7 @@ class Worker:
         for stream in [s for s in self._streams if s.cancelled]:
             self._drop(stream)
         now_s = time.perf_counter()
-        can_begin = len(self._waiting) > 0 and self._decoder.free > 0
+        can_begin = self._can_begin()
         chunks = [self._chunk(s) for s in self._streams if self._due(s)]
         can_step = any(s.row and not s.row.ended for s in self._streams)
         work = next_work(
@@ -146,6 +148,13 @@ class Worker:
             self._step()
         elif isinstance(work, list):
             self._make([chunk.line for chunk in work])  # type: ignore[misc]
+
+    def _can_begin(self) -> bool:
+        with self._wake:
+            most_urgent = min(self._waiting.ranks, default=None)
+        if most_urgent is None or most_urgent == FINAL:
+            return most_urgent is not None and self._decoder.free > 0
+        return self._decoder.free > 1 or not self._streams
 
     def _step_by_s(self, now_s: float) -> float | None:
         listeners = (
