@@ -1,8 +1,8 @@
 """What of a text Chatterbox is given at once, and how much sound it may make of it. Pure.
 
 Its T3 goes wrong at both ends: over some 300 characters it drifts into nonsense, and after a word
-or two it often does not find its stop token and goes on for many seconds, mostly silent (issues 97
-and 388 of resemble-ai/chatterbox). So long text is split, short text waits for what follows it
+or two it often does not find its stop token and goes on for many seconds, mostly silent
+(resemble-ai/chatterbox #97 and #388). So long text is split, short text waits for what follows it
 (`SHORTEST_CHARS`), and every text has a bound of its own.
 
 Lengths are in characters of English: in other scripts a character may be a syllable or a word.
