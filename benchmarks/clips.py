@@ -120,6 +120,12 @@ def clip_of(name: str, kind: str, transcript: str, pcm: Pcm) -> Clip:
     return Clip(name, kind, transcript, pcm, *voiced_span(pcm))
 
 
+def names_voices(clip: Clip, voices: list[str]) -> bool:
+    """Whether one of the names given is that of a clip, with or without `noise_` and `.flac`."""
+    plain = Path(clip.name).stem
+    return any(voice in (clip.name, plain, plain.removeprefix("noise_")) for voice in voices)
+
+
 def in_seeded_order(clips: list[Clip], count: int, seed: int = 7) -> list[Clip]:
     """`count` clips in an order that a seed fixes, from the start again when they run out."""
     shuffled = random.Random(seed).sample(clips, len(clips))

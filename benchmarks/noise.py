@@ -7,6 +7,9 @@ after it; so have digital silence and a faint hiss. Each further play of a clip 
 seeded place within the microphone's 20 ms: what a detector makes of noise depends on where its
 windows fall. Clips that `--voices` names hold voices in the background: they are told apart, since
 to answer a voice is no mistake.
+
+`--offline` hears them by the ear alone, faster than real time, at several levels and as telephone
+audio: how often a turn begins, without what the recogniser makes of it.
 """
 
 from __future__ import annotations
@@ -21,8 +24,9 @@ from random import Random
 import aiohttp
 import numpy as np
 
+from benchmarks import false_turns
 from benchmarks.caller import Caller, call
-from benchmarks.clips import SAMPLE_RATE_HZ, Clip, add_clips_option, load_clips
+from benchmarks.clips import SAMPLE_RATE_HZ, Clip, add_clips_option, load_clips, names_voices
 from benchmarks.microphone import CHUNK_SAMPLES
 from benchmarks.record import Record
 from benchmarks.report import Cell, emit, machine, table
@@ -74,13 +78,23 @@ class Play:
     has_voices: bool
 
 
-def plays(clips: list[Clip], voices: list[str], times: int, seed: int) -> list[Play]:
-    """Every clip so many times, the first time with no offset."""
+def plays(
+    clips: list[Clip], voices: list[str], times: int, seed: int, minutes: float = 0.0
+) -> list[Play]:
+    """Every clip so many times, the first time with no offset; one without voices as often as it
+    takes to last so many minutes in all."""
     random = Random(seed)
-    return [
-        Play(clip, n, random.randrange(CHUNK_SAMPLES) if n else 0, names_voices(clip, voices))
-        for n in range(times)
+
+    voiced = {clip.name: names_voices(clip, voices) for clip in clips}
+    so_often = {
+        clip.name: times if voiced[clip.name] else max(times, round(60 * minutes / clip.seconds))
         for clip in clips
+    }
+    return [
+        Play(clip, n, random.randrange(CHUNK_SAMPLES) if n else 0, voiced[clip.name])
+        for n in range(max(so_often.values()))
+        for clip in clips
+        if n < so_often[clip.name]
     ]
 
 
@@ -145,12 +159,6 @@ def without_voices() -> list[Clip]:
     return [Clip(name, "noise", "", pcm, 0, samples - 1) for name, pcm in made.items()]
 
 
-def names_voices(clip: Clip, voices: list[str]) -> bool:
-    """Whether one of the names given is that of a clip, with or without `noise_` and `.flac`."""
-    plain = Path(clip.name).stem
-    return any(voice in (clip.name, plain, plain.removeprefix("noise_")) for voice in voices)
-
-
 def row(reaction: Reaction) -> list[Cell]:
     heard = " | ".join(repr(text) for text in reaction.transcripts)
     return [
@@ -172,6 +180,12 @@ async def run(args: argparse.Namespace) -> dict[str, object]:
     unknown = [name for name in args.voices if not any(names_voices(c, [name]) for c in clips)]
     if unknown:
         print(f"no clip here is named {', '.join(unknown)}", file=sys.stderr)
+    if args.offline:
+        found = await false_turns.offline(clips, args.plays, args.seed)
+        voiced = {clip.name for clip in clips if names_voices(clip, args.voices)}
+        false_turns.print_found(found, voiced)
+        facts = false_turns.facts_of(found, voiced)
+        return {"benchmark": "noise", "machine": about, "plays": args.plays, **facts}
     places = asyncio.Semaphore(args.at_once)
 
     async def in_turn(server: Server, play: Play) -> Reaction:
@@ -179,7 +193,7 @@ async def run(args: argparse.Namespace) -> dict[str, object]:
             return await react(server, play, args.after_s)
 
     async with server_for(args, *room_for(2 * args.at_once)) as server:
-        all_plays = plays(clips, args.voices, args.plays, args.seed)
+        all_plays = plays(clips, args.voices, args.plays, args.seed, args.minutes)
         reactions = await asyncio.gather(*(in_turn(server, play) for play in all_plays))
         status = await server.status()
     reactions = sorted(reactions, key=lambda r: (r.has_voices, r.clip, r.play))
@@ -209,7 +223,11 @@ def main() -> None:
     add_server_options(parser)
     add_clips_option(parser)
     parser.add_argument("--voices", nargs="*", default=[], metavar="NAME", help="not judged")
+    parser.add_argument("--offline", action="store_true", help="the ear alone, at several levels")
     parser.add_argument("--plays", type=int, default=1, help="of each clip")
+    parser.add_argument(
+        "--minutes", type=float, default=0.0, help="of each clip without voices, at least"
+    )
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--at-once", type=int, default=6, help="sessions at the same time")
     parser.add_argument("--after-s", type=float, default=4.0, help="silence after each clip")

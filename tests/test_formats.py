@@ -58,3 +58,21 @@ def test_a_stream_in_pieces_keeps_its_time_line_and_its_length(rate, chunk):
     ideal = np.sin(2 * np.pi * 440 * np.arange(16_000) / 16_000) * 12_000
     assert np.abs(joined[400:-400] - ideal[400:-400]).max() < 150
     assert resampler.lag_samples == 0
+
+
+@pytest.mark.parametrize("rate", [8_000, 24_000, 48_000])
+def test_the_same_sound_is_the_same_samples_in_every_stream_and_in_any_pieces(rate):
+    sound = np.random.default_rng(0).normal(0, 300, rate).astype(np.int16)
+
+    def heard(chunk: int) -> np.ndarray:
+        resampler = Resampler(rate, 16_000)
+        parts = [resampler.push(sound[n : n + chunk]) for n in range(0, rate, chunk)]
+        return np.concatenate([*parts, resampler.flush()])
+
+    first = heard(480)
+    for chunk in (480, 97, 2_400):
+        np.testing.assert_array_equal(heard(chunk), first)
+
+
+def test_silence_stays_silence():
+    assert not Resampler(24_000, 16_000).push(np.zeros(48_000, np.int16)).any()
