@@ -13,6 +13,7 @@ import asyncio
 import logging
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -78,7 +79,10 @@ class Batcher(Generic[Job, Result]):
         self._wake = threading.Condition()
         self._closing = False
         self._begun: float | None = None
+        self._running = FINAL
         self._live_at, self._files_at = float("-inf"), 0.0
+        self.ran_s: defaultdict[int, float] = defaultdict(float)
+        """Seconds that the engine worked so far, by rank."""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
 
@@ -96,6 +100,26 @@ class Batcher(Generic[Job, Result]):
     def waiting(self) -> int:
         """Jobs in the queue, without the batch that runs."""
         return len(self._queue)
+
+    @property
+    def idle(self) -> bool:
+        """True while nothing runs and nothing waits: a job would start at once."""
+        return self._begun is None and not len(self._queue)
+
+    def free_for(self, rank: int) -> bool:
+        """True while nothing of this rank or a more urgent one runs or waits."""
+        most_urgent = self._queue.most_urgent
+        waits = most_urgent is not None and most_urgent <= rank
+        return not waits and (self._begun is None or self._running > rank)
+
+    def predict_s(self, weight: float) -> float:
+        """How long a run of this weight takes, by the last runs; 0 before the first."""
+        return self._queue.pace.predict_s(weight)
+
+    def promote(self, owner: Hashable) -> None:
+        """The speculations of this owner that wait here are finals from now on."""
+        with self._wake:
+            self._queue.promote(owner)
 
     def start(self) -> None:
         """Start the worker; results are delivered on the running event loop."""
@@ -194,6 +218,7 @@ class Batcher(Generic[Job, Result]):
     def _results(
         self, batch: list[Waiting[_Ticket[Job, Result]]]
     ) -> Sequence[Result | BaseException]:
+        self._running = batch[0].rank if batch else FINAL
         self._begun = begun = time.perf_counter()
         for entry in batch:
             self._metrics.observe(f"{self.stage}.wait_ms", (begun - entry.job.since) * 1e3)
@@ -208,6 +233,7 @@ class Batcher(Generic[Job, Result]):
         ended = time.perf_counter()
         took_s, self._begun = ended - begun, None
         if batch:
+            self.ran_s[batch[0].rank] += took_s
             self._rest(batch[0].rank, begun, ended)
         self._metrics.observe(f"{self.stage}.run_ms", took_s * 1e3)
         self._metrics.observe(f"{self.stage}.batch", len(batch))

@@ -2,8 +2,9 @@
 
 An idle engine takes what is there at once; work gathers only while it runs. A batch is made of jobs
 of one rank and one key, one job of an owner at most, as many as fit into `max_batch` and, by what
-runs took so far, into `max_batch_s`. Finals leave before partials and partials before files; but
-every `PATIENCE`-th batch goes to one of the ranks behind, in turn, so that nothing waits for ever.
+runs took so far, into `max_batch_s`. Finals leave before speculations, these before partials, and
+partials before files. Every `PATIENCE`-th batch is for files all the same, so that they do not wait
+for ever; speculations and partials may: they never pass a final, and whoever asked gives them up.
 
 The encoder of Whisper costs the same for each window of a batch, its decoder hardly more for eight
 than for one: so a batch is worth it, and its length is what everybody in it waits for.
@@ -23,11 +24,14 @@ from realtime.fair_queue import FairQueue, Waiting
 Job = TypeVar("Job")
 
 FINAL = 0
-PARTIAL = 1
-FILE = 2
+SPECULATION = 1
+"""Words of a turn that is perhaps over: they become the final's if it is."""
+PARTIAL = 2
+"""Words of a turn that goes on: to be shown, not to be answered."""
+FILE = 3
 
 PATIENCE = 8
-"""While several ranks wait, one of so many batches is for a rank behind the first."""
+"""While files wait behind others, one of so many batches is for them."""
 
 FILE_BATCH_S = 0.25
 """Files go together only as long as their batch is predicted to take no longer: nobody listens to
@@ -82,7 +86,6 @@ class BatchQueue(Generic[Job]):
     """A batch of more than one job is predicted to take no longer than this."""
     pace: Pace = field(default_factory=Pace)
     _passed_over: int = 0
-    _behind: int = 0
 
     def __post_init__(self) -> None:
         self._waiting: FairQueue[Job] = FairQueue(self.max_cost)
@@ -117,6 +120,10 @@ class BatchQueue(Generic[Job]):
         """Take back a job that nobody waits for any more; False if it has left already."""
         return self._waiting.remove(job, owner=owner)
 
+    def promote(self, owner: Hashable) -> None:
+        """This owner's speculations are finals from now on."""
+        self._waiting.move(owner, rank=SPECULATION, to=FINAL)
+
     def next_batch(self) -> list[Waiting[Job]]:
         """The jobs to run now; empty only if nothing waits."""
         first = self._waiting.pop(rank=self._next_rank())
@@ -148,12 +155,11 @@ class BatchQueue(Generic[Job]):
 
     def _next_rank(self) -> int | None:
         ranks = self._waiting.ranks
-        if len(ranks) < 2:
+        if len(ranks) < 2 or ranks[-1] < FILE:
             self._passed_over = 0
             return ranks[0] if ranks else None
         self._passed_over += 1
         if self._passed_over < PATIENCE:
             return ranks[0]
         self._passed_over = 0
-        self._behind += 1
-        return ranks[1 + self._behind % (len(ranks) - 1)]
+        return ranks[-1]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar
 
 Job = TypeVar("Job")
@@ -104,6 +104,15 @@ class FairQueue(Generic[Job]):
                     self._left(entry)
                     return True
         return False
+
+    def move(self, owner: Hashable, *, rank: int, to: int) -> None:
+        """Give an owner's jobs of one rank another, behind those that he has there already."""
+        lines = self._ranks.get(rank, {})
+        if line := lines.pop(owner, None):
+            there = self._ranks.setdefault(to, {}).setdefault(owner, deque())
+            there.extend(replace(entry, rank=to) for entry in line)
+            if not lines:
+                del self._ranks[rank]
 
     def _left(self, entry: Waiting[Job]) -> None:
         if not self._ranks[entry.rank]:

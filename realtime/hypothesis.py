@@ -24,6 +24,8 @@ turns the highest probability of no speech was 0.51, and none fell to this rule.
 MAX_COMPRESSION = 2.4
 TOKENS_PER_S = 7
 TOKENS_MARGIN = 10
+SENTENCE_WORDS = 4
+WORDS_PER_S = 4.5
 PHANTOMS = frozenset(
     ("you", "thank you", "thanks for watching", "thank you for watching", "bye", "bye bye", "so")
 )
@@ -84,7 +86,17 @@ class Hypothesis:
             self.tokens >= max_tokens(self.seconds)
             or compression_ratio(self.text) > MAX_COMPRESSION
             or repeats(self.text)
+            or self._twice
         )
+
+    @property
+    def _twice(self) -> bool:
+        """All of it stands there twice, faster than anybody says a sentence again: tiny.en did so
+        with one sentence of a telephone's in a window of 8 s."""
+        words = _words(self.text)
+        half = len(words) // 2
+        again = half >= SENTENCE_WORDS and words[:half] == words[half:]
+        return again and len(words) > WORDS_PER_S * self.seconds
 
     @property
     def doubtful(self) -> bool:

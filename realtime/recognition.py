@@ -17,7 +17,7 @@ from realtime.audio import EAR_RATE_HZ, Int16
 WHISPER_S = 30.0
 """The window Whisper was trained on: what is doubtful in a shorter one is tried again in this."""
 
-WINDOWS_S = (15.0, WHISPER_S)
+WINDOWS_S = (8.0, 15.0, WHISPER_S)
 TAIL_S = 1.0
 """Silence that must follow the speech within the window."""
 

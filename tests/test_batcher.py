@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from realtime.batcher import Batcher
-from realtime.batching import FILE, FINAL
+from realtime.batching import FILE, FINAL, PARTIAL, SPECULATION
 from realtime.errors import Saturated, StageError
 from realtime.metrics import Metrics
 
@@ -221,6 +221,39 @@ async def test_those_behind_a_batch_that_killed_the_worker_are_served_by_the_nex
     assert await asyncio.gather(*behind) == [4, 6]
 
 
+async def test_speculations_that_came_true_leave_with_the_finals(batcher, engine):
+    engine.held = True
+    running = asyncio.create_task(batcher.submit(1, owner="running"))
+    await engine.busy()
+    asked = [("a", 2, SPECULATION), ("b", 3, SPECULATION), ("c", 4, FINAL), ("b", 5, PARTIAL)]
+    waiting = [
+        asyncio.create_task(batcher.submit(job, owner=owner, rank=rank))
+        for owner, job, rank in asked
+    ]
+    await asyncio.sleep(0)
+    batcher.promote("b")
+    batcher.promote("nobody")
+    engine.held = False
+    engine.go.release()
+    assert await asyncio.gather(running, *waiting) == [2, 4, 6, 8, 10]
+    assert engine.batches == [[1], [4, 3], [2], [5]]
+
+
+async def test_a_speculation_that_came_true_can_still_be_taken_back(batcher, engine):
+    engine.held = True
+    running = asyncio.create_task(batcher.submit(1, owner="running"))
+    await engine.busy()
+    guess = asyncio.create_task(batcher.submit(2, owner="a", rank=SPECULATION))
+    await asyncio.sleep(0)
+    batcher.promote("a")
+    guess.cancel()
+    await asyncio.wait([guess])
+    assert batcher.waiting == 0
+    engine.go.release()
+    await running
+    assert engine.batches == [[1]]
+
+
 async def test_files_leave_an_engine_in_live_use_alone_for_a_while(batcher, engine, monkeypatch):
     """They would rest for hours here: who comes meanwhile is served at once."""
     monkeypatch.setattr("realtime.batcher.FILE_REST", 1e9)
@@ -257,3 +290,19 @@ async def test_a_batcher_closes_while_files_rest(engine, monkeypatch):
     await batcher.close()
     with pytest.raises(StageError):
         await resting
+
+
+async def test_it_is_free_for_a_speculation_beside_partials_and_files_alone(batcher, engine):
+    engine.held = True
+    for rank, free in ((FINAL, False), (SPECULATION, False), (PARTIAL, True), (FILE, True)):
+        running = asyncio.create_task(batcher.submit(1, owner="a", rank=rank))
+        await engine.busy()
+        assert batcher.free_for(SPECULATION) is free
+        waiting = asyncio.create_task(batcher.submit(2, owner="a", rank=FINAL))
+        await asyncio.sleep(0)
+        assert not batcher.free_for(SPECULATION)
+        engine.go.release()
+        engine.go.release()
+        await asyncio.gather(running, waiting)
+        await engine.busy()
+    assert batcher.free_for(SPECULATION)

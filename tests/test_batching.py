@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from realtime.batching import FILE, FINAL, PARTIAL, PATIENCE, BatchQueue, Pace
+from realtime.batching import FILE, FINAL, PARTIAL, PATIENCE, SPECULATION, BatchQueue, Pace
 from realtime.metrics import percentile
 from tests.simulation import Arrival, Run, Service, simulate
 
@@ -21,7 +21,7 @@ arrivals = st.lists(
         Arrival,
         at=st.floats(0, 4),
         owner=st.integers(0, OWNERS - 1),
-        rank=st.sampled_from([FINAL, FINAL, FINAL, PARTIAL, FILE]),
+        rank=st.sampled_from([FINAL, FINAL, FINAL, SPECULATION, PARTIAL, FILE]),
         key=st.sampled_from([15.0, 15.0, 30.0]),
         cost=st.floats(0.1, 14),
         weight=st.floats(0.5, 2),
@@ -45,7 +45,7 @@ def test_every_job_meets_one_fate_and_its_owners_order_holds(trace, queue):
     assert len(queue) == 0
     assert queue.cost == 0
     for owner in range(OWNERS):
-        for rank in (FINAL, PARTIAL, FILE):
+        for rank in (FINAL, SPECULATION, PARTIAL, FILE):
             served = [
                 job
                 for _, _, jobs in run.batches
@@ -103,9 +103,10 @@ def test_nobody_is_passed_over_for_longer_than_the_round(trace, queue):
         behind = [first for first in begun if first.rank > job.rank]
         # a round has a batch for each owner at most; earlier jobs of this owner cost a round each
         assert len(same) <= (mine + 1) * OWNERS
-        if job.rank == FINAL:
-            assert len(behind) <= len(same) // (PATIENCE - 1) + 1
-        assert len(urgent) <= 2 * PATIENCE * (len(same) + 1)
+        assert all(first.rank == FILE for first in behind)
+        assert len(behind) <= (len(same) + len(urgent)) // (PATIENCE - 1) + 1
+        if job.rank == FILE:
+            assert len(urgent) <= PATIENCE * (len(same) + 1)
 
 
 @given(st.integers(0, 1000))
@@ -154,17 +155,33 @@ def test_a_slow_machine_gets_short_batches():
     assert max(end - begin for begin, end, _ in run.batches[1:]) < 1.01
 
 
-def test_partials_and_files_wait_for_finals_but_not_for_ever():
+def test_files_wait_for_the_others_but_not_for_ever():
     trace = [
         Arrival(0.0, f"{rank}{n}", rank=rank)
-        for rank, count in ((FILE, 3), (PARTIAL, 3), (FINAL, 4 * PATIENCE))
+        for rank, count in ((FILE, 3), (PARTIAL, 3), (SPECULATION, 3), (FINAL, 4 * PATIENCE))
         for n in range(count)
     ]
     run = simulate(trace, BatchQueue(1, 600))
     order = [jobs[0].rank for _, _, jobs in run.batches]
-    turns = order[PATIENCE - 1 : 4 * PATIENCE : PATIENCE]
-    assert sorted(turns[:2]) == sorted(turns[2:]) == [PARTIAL, FILE]
-    assert order[:PATIENCE].count(FINAL) == PATIENCE - 1
+    assert order[PATIENCE - 1 :: PATIENCE][:3] == [FILE] * 3
+    others = [rank for rank in order if rank != FILE]
+    assert others == sorted(others)
+
+
+def test_a_speculation_that_came_true_leaves_with_the_finals():
+    queue: BatchQueue[str] = BatchQueue(max_batch=1, max_cost=100)
+    for job, owner, rank in (
+        ("a's last words", "a", SPECULATION),
+        ("b's last words", "b", SPECULATION),
+        ("c said", "c", FINAL),
+        ("a's next words", "a", PARTIAL),
+    ):
+        assert queue.push(job, owner=owner, rank=rank)
+    queue.promote("b")
+    queue.promote("nobody")
+    order = [queue.next_batch()[0].job for _ in range(4)]
+    assert order == ["c said", "b's last words", "a's last words", "a's next words"]
+    assert queue.cost == 0
 
 
 def shipped() -> BatchQueue[Arrival]:

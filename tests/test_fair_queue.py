@@ -57,6 +57,26 @@ def test_a_lower_rank_leaves_first():
     assert drain(queue) == ["final", "partial", "file"]
 
 
+def test_jobs_that_get_another_rank_go_behind_those_their_owner_has_there():
+    queue: FairQueue[str] = FairQueue(max_cost=100)
+    for job, owner, rank in (("a1", "a", 1), ("a2", "a", 1), ("b1", "b", 1), ("a0", "a", 0)):
+        queue.push(job, owner=owner, rank=rank, cost=2)
+    queue.move("a", rank=1, to=0)
+    queue.move("b", rank=3, to=0)
+    assert (len(queue), queue.cost, queue.ranks) == (4, 8, [0, 1])
+    assert drain(queue) == ["a0", "a1", "a2", "b1"]
+    assert queue.cost == 0
+
+
+def test_a_rank_that_is_emptied_by_a_move_is_gone_and_a_moved_job_can_be_taken_back():
+    queue: FairQueue[str] = FairQueue(max_cost=100)
+    queue.push("a1", owner="a", rank=1)
+    queue.move("a", rank=1, to=0)
+    assert queue.ranks == [0]
+    assert queue.remove("a1", owner="a")
+    assert (len(queue), queue.ranks, queue.cost) == (0, [], 0)
+
+
 def test_a_full_queue_refuses_those_who_wait_already_and_nobody_else():
     queue: FairQueue[str] = FairQueue(max_cost=10)
     assert queue.push("huge", owner="a", cost=50)

@@ -44,6 +44,14 @@ def test_the_prompt_is_not_taken_for_speech_where_there_may_be_none():
     assert not heard("A talk with Dr. Watson", no_speech=0.6).recites(told)
 
 
+def test_a_sentence_that_was_said_once_and_written_twice_is_seen():
+    twice = "We need a snake and a frog. We need a snake and a frog."
+    assert heard(twice, seconds=3.0).loops
+    assert not heard(twice, seconds=6.0).loops  # somebody says it again
+    assert not heard("We need a snake and a frog. We need a snake and a toy.", seconds=3.0).loops
+    assert not heard("No, no. No, no.", seconds=0.7).loops
+
+
 def test_loops_are_seen():
     assert heard("so it is " * 30).loops
     assert heard("fine", tokens=max_tokens(3.0)).loops

@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 
 from realtime.recognition import Windows, split_long
 
+WINDOW_OF = [(1, 8), (7, 8), (7.1, 15), (14, 15), (14.1, 30), (29, 30), (99, 30)]
 
-@pytest.mark.parametrize(("seconds", "window"), [(1, 15), (14, 15), (14.1, 30), (29, 30), (99, 30)])
+
+@pytest.mark.parametrize(("seconds", "window"), WINDOW_OF)
 def test_the_window_holds_the_audio_and_a_second_of_silence(seconds, window):
     assert Windows().first(seconds) == window
 

@@ -13,7 +13,9 @@ import pytest_asyncio
 from jiwer import wer
 from whisper_normalizer.english import EnglishTextNormalizer
 
-from realtime.batching import FILE, PARTIAL
+from realtime.allowance import Allowance
+from realtime.audio import EAR_RATE_HZ
+from realtime.batching import FILE, FINAL, PARTIAL, SPECULATION
 from realtime.engines import Transcript, Utterance
 from realtime.engines.whisper import WhisperTranscriber
 from realtime.engines.whisper_model import Heard, Window
@@ -170,7 +172,7 @@ async def test_a_loop_is_tried_again_alone_and_the_others_have_their_words(whisp
     marked = ear_audio("vctk_p287_004_clean")
     decoder.spoil = lambda window, heard: (
         changed(heard, text=LOOP, tokens=99)
-        if window.seconds == len(marked) / 16_000 and window.attempt == Attempt(15.0)
+        if window.seconds == len(marked) / 16_000 and window.attempt == Attempt(8.0)
         else heard
     )
     spoken = [Utterance(ear_audio(name)) for name in SHORT]
@@ -189,7 +191,7 @@ async def test_what_stays_improbable_is_sampled_at_rising_temperatures(whisper, 
         heard if window.attempt.temperature else changed(heard, log_probability=-1.5)
     )
     heard = await whisper.transcribe(Utterance(ear_audio("vctk_p287_004_clean")), owner="a")
-    assert decoder.attempts == [Attempt(15.0), Attempt(30.0), Attempt(30.0, 0.2)]
+    assert decoder.attempts == [Attempt(8.0), Attempt(30.0), Attempt(30.0, 0.2)]
     assert wer(normal(transcripts()["vctk_p287_004_clean"]), normal(heard.text)) <= 0.2
 
 
@@ -264,3 +266,53 @@ async def test_words_of_a_batch_are_those_of_the_windows_alone(whisper):
         assert [w.start_s for w in passage.words] == pytest.approx(
             [w.start_s for w in same.words], abs=0.1
         )
+
+
+async def test_a_partial_is_heard_with_less_silence_after_it_than_a_final(whisper, decoder):
+    audio = ear_audio("jfk")[: int(7.3 * 16_000)]
+    for rank in (PARTIAL, SPECULATION, FINAL):
+        heard = await whisper.transcribe(Utterance(audio, rank=rank), owner="a")
+        assert normal(heard.text).startswith("and so")
+    assert [a.window_s for a in decoder.attempts] == [8.0, 15.0, 15.0]
+
+
+async def test_a_busy_recogniser_has_no_time_for_partials(whisper, decoder):
+    assert whisper.spare
+    busy = decoder.hold(1)
+    asked = ask(whisper, [Utterance(ear_audio("ls_6930_0000"))])
+    await until(lambda: decoder.batches)
+    assert not whisper.spare
+    busy.set()
+    await texts(asked)
+    await until(lambda: whisper.spare)
+
+
+async def test_partials_have_their_share_of_the_time_and_no_more(whisper, monkeypatch):
+    monkeypatch.setattr(whisper, "_allowance", Allowance(0.0, 0.5))
+    begun_s = whisper._batcher.ran_s[PARTIAL]
+    whisper._allowance.covers(0.0, at_s=0.0, spent_s=begun_s)
+    whisper._allowance.left_s = 0.5
+    asked = Utterance(ear_audio("ls_6930_0000"), rank=PARTIAL)
+    async with asyncio.timeout(20):
+        while whisper.spare:
+            await whisper.transcribe(asked, owner="a")
+            await until(lambda: whisper._batcher.idle)
+    assert 0 < whisper._batcher.ran_s[PARTIAL] - begun_s < 0.5 + 2.0
+    assert (await whisper.transcribe(replace(asked, rank=FINAL), owner="a")).text
+
+
+async def test_a_speculation_that_came_true_passes_the_other_speculations(whisper, decoder):
+    busy = decoder.hold(1)
+    ask(whisper, [Utterance(ear_audio("ls_6930_0000"))])
+    await until(lambda: decoder.batches)
+    whisper._batcher._queue.max_batch = 1
+    spoken = [ear_audio(name) for name in ("ls_6930_0000", "ls_1221_0002")]
+    asked = ask(whisper, [Utterance(audio, rank=SPECULATION) for audio in spoken])
+    await until(lambda: whisper._batcher.waiting == 2)
+    whisper.hurry(1)
+    busy.set()
+    await texts(asked)
+    whisper._batcher._queue.max_batch = 8
+    after = [batch[0].seconds for batch in decoder.batches[1:]]
+    assert after == [len(audio) / EAR_RATE_HZ for audio in reversed(spoken)]
+    assert not whisper._speculations

@@ -6,6 +6,9 @@
     doubt     what loops or is improbable is tried again, alone with its like, while the others of
               its batch have their words already
 
+Words of a turn that goes on come from shorter windows, once, and only while the model has nothing
+else to do; for them it spends `PARTIAL_SHARE` of its time at most.
+
 A retry is a job like any other, at the end of its owner's line. On two idle cores tiny.en takes
 about 0.1 s for an utterance; one that fails all four attempts comes after 1.3 to 1.4 s.
 """
@@ -13,15 +16,19 @@ about 0.1 s for an utterance; one that fails all four attempts comes after 1.3 t
 from __future__ import annotations
 
 import logging
-from collections.abc import Hashable
+import time
+from collections import defaultdict
+from collections.abc import Hashable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from realtime.allowance import Allowance
 from realtime.audio import EAR_RATE_HZ, Int16
 from realtime.batcher import Batcher
-from realtime.batching import PARTIAL
+from realtime.batching import FINAL, PARTIAL, SPECULATION
 from realtime.engines import Reach, Transcript, Utterance
 from realtime.engines.features import LogMel
 from realtime.engines.whisper_model import Heard, WhisperModel, Window
@@ -44,10 +51,29 @@ MAX_WAITING_S = 600.0
 
 MIN_AUDIO_S = 0.1
 
+PARTIAL_SHARE = 0.12
+"""Of the model's time, for words that are shown while somebody speaks."""
 
-@dataclass(frozen=True)
+PARTIAL_BURST_S = 1.0
+"""So much of it at once after a while without; a run that is predicted to take longer is not made,
+so a machine that slow shows no words before the turn is over."""
+
+SPECULATION_SHARE = 0.35
+SPECULATION_BURST_S = 2.0
+"""Likewise, for words that are looked for in a pause that may be the end of the turn."""
+
+PROMPTED_WINDOW_S = 15.0
+"""The shortest for words that are told a prompt or hotwords: in 8 s tiny.en left out one word of
+eight that it was told, in 15 s none."""
+
+PARTIAL_WINDOWS = (8.0,)
+PARTIAL_TAIL_S = 0.5
+"""Windows for them below the finals', and the silence in those; by `benchmarks/partials.py`."""
+
+
+@dataclass
 class _Asked:
-    """What holds for every window of an utterance."""
+    """What holds for every window of an utterance; only its rank may rise meanwhile."""
 
     owner: Hashable
     rank: int
@@ -69,13 +95,25 @@ class WhisperTranscriber:
         threads: int,
         metrics: Metrics,
         device: str = "auto",
+        compute: str = "default",
+        notes: Path | None = None,
         windows: tuple[float, ...] = WINDOWS_S,
         tail_s: float = TAIL_S,
         max_batch: int = MAX_BATCH,
     ) -> None:
         self._path, self._threads, self._device = path, threads, device
+        self._compute, self._notes = compute, notes
         self._metrics = metrics
         self._windows = Windows(windows, tail_s)
+        self._partial_windows = Windows(
+            (*(w for w in PARTIAL_WINDOWS if w < windows[0]), *windows), PARTIAL_TAIL_S
+        )
+        roomy = tuple(w for w in windows if w >= PROMPTED_WINDOW_S)
+        self._prompted_windows = Windows(roomy, tail_s)
+        self._allowance = Allowance(PARTIAL_SHARE, PARTIAL_BURST_S)
+        self._ahead = Allowance(SPECULATION_SHARE, SPECULATION_BURST_S)
+        self._partials = 0
+        self._speculations: defaultdict[Hashable, list[_Asked]] = defaultdict(list)
         self._model = WhisperModel(metrics=metrics)
         self._features = LogMel(max_waiting_s=MAX_WAITING_S, metrics=metrics)
         self._batcher: Batcher[Window, Heard] = Batcher(
@@ -91,7 +129,13 @@ class WhisperTranscriber:
         )
 
     def load(self) -> None:
-        self._model.load(self._path, threads=self._threads, device=self._device)
+        self._model.load(
+            self._path,
+            threads=self._threads,
+            device=self._device,
+            compute=self._compute,
+            notes=self._notes,
+        )
         self._features.load(self._model.extractor)
 
     def warm(self) -> None:
@@ -113,6 +157,30 @@ class WhisperTranscriber:
     def reach(self) -> Reach:
         model = self._model
         return Reach(model.languages, model.multilingual, self._windows.longest_s)
+
+    @property
+    def spare(self) -> bool:
+        """Whether a partial would begin at once and is within their share of the time."""
+        cost_s = self._batcher.predict_s(self._partial_windows.seconds[0]) * (1 + self._partials)
+        spent_s = self._batcher.ran_s[PARTIAL]
+        covered = self._allowance.covers(cost_s, at_s=time.perf_counter(), spent_s=spent_s)
+        return covered and self._batcher.idle
+
+    @property
+    def free(self) -> bool:
+        """Whether a speculation may begin: the model has nothing to do but partials and files, and
+        speculations had less than their share of its time."""
+        cost_s = self._batcher.predict_s(self._windows.seconds[0])
+        spent_s = self._batcher.ran_s[SPECULATION]
+        covered = self._ahead.covers(cost_s, at_s=time.perf_counter(), spent_s=spent_s)
+        return covered and self._batcher.free_for(SPECULATION)
+
+    def hurry(self, owner: Hashable) -> None:
+        """The turn is over: this owner's speculations are finals from now on."""
+        for asked in self._speculations.get(owner, ()):
+            asked.rank = FINAL
+        self._features.promote(owner)
+        self._batcher.promote(owner)
 
     async def close(self) -> None:
         await self._features.close()
@@ -142,26 +210,44 @@ class WhisperTranscriber:
         """One window at a time: between two of a long recording, others have their turn."""
         context = self._model.context(prompt=utterance.prompt, hotwords=utterance.hotwords)
         language = utterance.language if utterance.language in self._model.languages else None
+        asked = _Asked(
+            owner,
+            utterance.rank,
+            language,
+            context,
+            tuple(utterance.suppress),
+            utterance.words,
+            utterance.translate and self._model.multilingual,
+            utterance.temperature,
+        )
         passages, start = [], 0
-        for part in split_long(utterance.audio, self._windows.longest_s):
-            start_s, start = start / EAR_RATE_HZ, start + len(part)
-            if len(part) < MIN_AUDIO_S * EAR_RATE_HZ:
-                continue
-            asked = _Asked(
-                owner,
-                utterance.rank,
-                language,
-                context,
-                tuple(utterance.suppress),
-                utterance.words,
-                utterance.translate and self._model.multilingual,
-                utterance.temperature,
-            )
-            attempt, heard = await self._hear(part, asked)
-            if self._believed(heard.hypothesis, utterance):
-                passages.append(_passage(attempt, heard.hypothesis).moved(start_s))
-                language = language or heard.language
-        return passages, language
+        with self._noted(asked):
+            for part in split_long(utterance.audio, self._windows.longest_s):
+                start_s, start = start / EAR_RATE_HZ, start + len(part)
+                if len(part) < MIN_AUDIO_S * EAR_RATE_HZ:
+                    continue
+                attempt, heard = await self._hear(part, asked)
+                if self._believed(heard.hypothesis, utterance):
+                    passages.append(_passage(attempt, heard.hypothesis).moved(start_s))
+                    asked.language = asked.language or heard.language
+        return passages, asked.language
+
+    @contextmanager
+    def _noted(self, asked: _Asked) -> Iterator[None]:
+        """Partials on their way count against their share; a speculation can be hurried."""
+        speculative, partial = asked.rank == SPECULATION, asked.rank == PARTIAL
+        self._partials += partial
+        if speculative:
+            self._speculations[asked.owner].append(asked)
+        try:
+            yield
+        finally:
+            self._partials -= partial
+            if speculative:
+                mine = self._speculations[asked.owner]
+                mine.remove(asked)
+                if not mine:
+                    del self._speculations[asked.owner]
 
     async def _hear(self, audio: Int16, asked: _Asked) -> tuple[Attempt, Heard]:
         """One window's worth of audio, as often as its hypotheses are doubtful."""
@@ -169,7 +255,10 @@ class WhisperTranscriber:
         features = await self._features.of(audio, owner=asked.owner, rank=asked.rank)
         tried: list[Tried] = []
         language = asked.language
-        attempt: Attempt | None = Attempt(self._windows.first(seconds), asked.temperature)
+        windows = self._prompted_windows if asked.context else self._windows
+        if asked.rank == PARTIAL:
+            windows = self._partial_windows
+        attempt: Attempt | None = Attempt(windows.first(seconds), asked.temperature)
         while attempt:
             window = Window(
                 features,

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from realtime.audio import Float32
+from realtime.engines.compute_type import compute_type
 from realtime.engines.features import FRAMES_PER_S, Extractor, filled
 from realtime.errors import TranscriptionError
 from realtime.fallback import Attempt
@@ -31,9 +32,6 @@ log = logging.getLogger("banter.whisper")
 MAX_LENGTH = 448
 MAX_CONTEXT = MAX_LENGTH // 2 - 1
 """Tokens of hotwords and prompt together; of a longer prompt the end is kept, as Whisper does."""
-
-COMPUTE = {"cpu": "int8", "cuda": "float16"}
-"""What the weights are computed in, by device."""
 
 SAMPLES = 5
 """Texts that are sampled at a temperature above 0; the most probable is kept."""
@@ -88,8 +86,17 @@ class WhisperModel:
     def __init__(self, *, metrics: Metrics) -> None:
         self._metrics = metrics
 
-    def load(self, path: Path, *, threads: int, device: str) -> None:
-        """From a folder in CTranslate2 form; `device` auto is the GPU where there is one."""
+    def load(
+        self,
+        path: Path,
+        *,
+        threads: int,
+        device: str,
+        compute: str = "default",
+        notes: Path | None = None,
+    ) -> None:
+        """From a folder in CTranslate2 form; `device` auto is the GPU where there is one. For
+        `compute` and `notes` see `compute_type`."""
         import ctranslate2
         import faster_whisper
         from faster_whisper.tokenizer import Tokenizer
@@ -100,7 +107,7 @@ class WhisperModel:
         self._whisper = faster_whisper.WhisperModel(
             str(path),
             device=device,
-            compute_type=COMPUTE[device],
+            compute_type=compute_type(compute, path, device=device, threads=threads, notes=notes),
             cpu_threads=threads,
             num_workers=1,
             local_files_only=True,
