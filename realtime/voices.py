@@ -86,7 +86,9 @@ class VoiceRoutes:
 
     async def list(self, request: web.Request) -> web.Response:
         known = self._store.describe() if self._store else (KnownVoice(DEFAULT_VOICE),)
-        return web.json_response({"object": "list", "data": [_shown(voice) for voice in known]})
+        can_add = self._store is not None and self._keyed
+        shown = [_shown(voice) for voice in known]
+        return web.json_response({"object": "list", "data": shown, "can_add": can_add})
 
     async def add(self, request: web.Request) -> web.Response:
         """Multipart: `name`, `audio_sample`, and `consent`, which is kept beside the voice."""

@@ -1,97 +1,185 @@
-// One call, from the click that starts it to its end: opens the microphone, the player and the
-// socket, and joins them.
+// One call, from the click that starts it to its end: joins the sound, the line and the conversation.
 //
-//   microphone -> connection -> server -> connection -> conversation -> player
+//   sound (microphone) -> line -> server -> line -> conversation -> sound (loudspeaker)
 
-import { askRefusal, Connection, protocolsOf, socketUrl } from "./connection.js";
+import { keyOf } from "./connection.js";
 import { Conversation } from "./conversation.js";
-import { Microphone, openAudio } from "./microphone.js";
-import { Player } from "./player.js";
-import { closeNotice, notices } from "./strings.js";
-
-const GREETING_TIMEOUT_MS = 15_000;
+import { History } from "./history.js";
+import { Line } from "./line.js";
+import { PushToTalk } from "./push-to-talk.js";
+import { DEFAULTS, toSession, toUpdates } from "./settings.js";
+import { Sound } from "./sound.js";
+import { microphoneNotice, notices } from "./strings.js";
 
 export class Call {
-  figures = { inputLevel: 0, outputLevel: 0, playedSamples: 0, underruns: 0 };
-  #page; // {move(event), notify(text), fail(text), log(event), meter, transcript}
-  #context = null;
-  #stream = null;
-  #player = null;
-  #microphone = null;
-  #connection = null;
-  #conversation = null;
-  #greetingTimer = null;
-  #ready = false;
+  #page;
+  #settings;
+  #push; // a PushToTalk, or null while the server finds the turns
+  #muted = false;
+  #sound;
+  #line;
+  #conversation;
+  #history = new History();
+  #session = null; // as the server created it
   #closed = false;
 
-  constructor(page) {
+  /**
+   * The page takes {move(event), notify(text), fail(text), needKey(text), log(from, event),
+   * timing(turn), devicesChanged(), meter, transcript}.
+   */
+  constructor(page, options = {}) {
+    const { settings = DEFAULTS, key = "", devices = {}, volume = 1 } = options;
+    const { pushToTalk = settings.pushToTalk } = options;
     this.#page = page;
+    this.#settings = settings;
+    this.#push = pushToTalk ? this.#newPush() : null;
+    this.#sound = this.#newSound({ devices, volume });
+    this.#line = new Line(key || keyOf(location), {
+      onEvent: (event) => this.#receive(event),
+      onFrame: (frame) => this.#conversation.play(frame),
+      onLost: () => this.#lose(),
+      onNotice: page.notify,
+      onFail: page.fail,
+      onKey: page.needKey ?? page.fail,
+    });
+    this.#conversation = this.#newConversation();
   }
 
   /** Throws what opening the microphone or the worklets throws. */
   async open() {
-    const { context, stream } = await openAudio();
-    this.#context = context;
-    this.#stream = stream;
-    if (!this.#closed) await this.#openWorklets(context, stream);
-    if (this.#closed) this.#release(); // stopped while the browser was asking
-    else this.#connect();
+    if (await this.#sound.open()) this.#line.call();
   }
 
   close() {
     this.#closed = true;
-    this.#release();
+    this.#line.close();
+    this.#sound.close();
   }
 
   /** Plays on after the browser paused the sound; call it in a click. */
   resume() {
-    this.#context.resume();
+    this.#sound.resume();
+  }
+
+  /** Other settings, in the middle of the call. */
+  configure(settings, pushToTalk = settings.pushToTalk) {
+    const before = this.#settings;
+    const switches = Boolean(pushToTalk) !== (this.#push !== null);
+    this.#settings = settings;
+    if (switches) {
+      this.#push?.drop();
+      this.#push = pushToTalk ? this.#newPush() : null;
+    }
+    const [was, is] = [before, settings].map((one) => JSON.stringify(toSession(one)));
+    if (this.#line.ready && (switches || was !== is)) this.#update(before, this.#session);
+  }
+
+  /** False where no server is there to take it. */
+  sendText(text) {
+    if (this.#line.ready) this.#conversation.write(text);
+    return this.#line.ready;
+  }
+
+  mute(muted) {
+    this.#muted = muted;
+    this.#sound.mute(muted);
+    if (this.#line.ready) this.#page.move(muted ? "muted" : "unmuted");
+  }
+
+  /** Push-to-talk: whether the button is held. */
+  hold(held) {
+    if (this.#line.ready || !held) this.#push?.hold(held);
+  }
+
+  /** Another microphone, "" for the system's choice. */
+  async setInput(deviceId) {
+    try {
+      await this.#sound.setInput(deviceId);
+    } catch (error) {
+      this.#page.notify(microphoneNotice(error) ?? notices.startFailed(error));
+    }
+  }
+
+  /** Another loudspeaker, "" for the system's choice. */
+  setOutput(deviceId) {
+    return this.#sound.setOutput(deviceId);
+  }
+
+  /** From 0 to 1. */
+  setVolume(volume) {
+    this.#sound.setVolume(volume);
+  }
+
+  /** {user, reply: [{startSample, pcm}], forgotten}, also after the call; see recording.js. */
+  recording() {
+    return this.#sound.recording.all();
   }
 
   /** What went through, for tests and for finding faults. */
   get audio() {
-    return {
-      ...this.figures,
-      sampleRateHz: this.#context?.sampleRate ?? 0,
-      sentChunks: this.#connection?.sentChunks ?? 0,
-      droppedChunks: this.#connection?.droppedChunks ?? 0,
-      staleFrames: this.#conversation?.staleFrames ?? 0,
-    };
+    const { sentChunks, droppedChunks } = this.#line;
+    const { sampleRateHz, figures } = this.#sound;
+    const { staleFrames } = this.#conversation;
+    return { ...figures, sampleRateHz, sentChunks, droppedChunks, staleFrames };
   }
 
-  async #openWorklets(context, stream) {
-    this.#player = await Player.create(context, {
+  #newSound(wishes) {
+    const page = this.#page;
+    return new Sound(wishes, {
+      onChunk: (pcm) => this.#hear(pcm),
+      onLost: () => page.fail(notices.microphoneLost),
+      onHeardBack: () => page.notify(notices.heardBack),
       onStarted: (number) => this.#conversation.playbackStarted(number),
       onDrained: (number) => this.#conversation.playbackEnded(number),
-      onProgress: (progress) => this.#measure(progress),
-    });
-    this.#microphone = await Microphone.create(context, stream, {
-      onChunk: (chunk) => this.#sendChunk(chunk),
-      onLost: () => this.#page.fail(notices.microphoneLost),
+      onState: () => this.#followSound(),
+      onDevices: () => page.devicesChanged?.(),
+      meter: page.meter,
     });
   }
 
-  #connect() {
-    const connection = new Connection(socketUrl(location), protocolsOf(location), {
-      onEvent: (event) => this.#receive(event),
-      onFrame: (frame) => this.#conversation.play(frame),
-      onClose: (close) => this.#explain(close),
-    });
-    this.#connection = connection;
-    this.#conversation = new Conversation({
+  #newConversation() {
+    return new Conversation({
       send: (event) => this.#send(event),
-      player: this.#player,
+      player: this.#sound,
       transcript: this.#page.transcript,
+      history: this.#history,
       move: (event) => this.#move(event),
       notify: this.#page.notify,
+      greet: (session) => this.#greet(session),
+      timing: (turn) => this.#page.timing?.(turn),
     });
-    this.#greetingTimer = setTimeout(() => this.#page.fail(notices.noGreeting), GREETING_TIMEOUT_MS);
   }
 
-  // Browsers do not say why a socket was not opened.
-  async #explain(close) {
-    const refusal = close.opened ? null : await askRefusal();
-    if (!this.#closed) this.#page.fail(closeNotice(close, refusal));
+  #newPush() {
+    return new PushToTalk({
+      onPress: () => this.#conversation.press(),
+      onAudio: (pcm) => this.#transmit(pcm),
+      onTurn: () => this.#conversation.release(true),
+      onShort: () => this.#conversation.release(false),
+    });
+  }
+
+  // A new session is told the settings, and after a loss what was said before.
+  #greet(session) {
+    this.#session = session;
+    this.#sound.recount();
+    this.#update(this.#settings, null);
+    for (const item of this.#history.items()) {
+      this.#send({ type: "conversation.item.create", item });
+    }
+  }
+
+  #update(before, created) {
+    for (const session of toUpdates(before, this.#settings, created)) {
+      if (this.#push) session.audio.input.turn_detection = null;
+      this.#send({ type: "session.update", session });
+    }
+  }
+
+  #lose() {
+    this.#push?.drop();
+    this.#conversation.lost();
+    this.#page.move("lost");
   }
 
   #receive(event) {
@@ -101,50 +189,35 @@ export class Call {
 
   #send(event) {
     this.#page.log("client", event);
-    this.#connection.send(event);
+    this.#line.send(event);
+  }
+
+  #hear(pcm) {
+    if (!this.#line.ready) return;
+    if (this.#push) this.#push.hear(pcm);
+    else this.#transmit(pcm);
+  }
+
+  #transmit(pcm) {
+    this.#sound.keep(pcm);
+    this.#line.sendAudio(pcm);
   }
 
   #move(event) {
     if (this.#closed) return; // a promise of the player that resolves late
     this.#page.move(event);
-    if (event === "ready") this.#begin();
-  }
-
-  #begin() {
-    clearTimeout(this.#greetingTimer);
-    this.#ready = true;
-    this.#context.onstatechange = () => this.#followContext();
-    if (this.#context.state !== "running") this.#followContext();
+    if (event === "ready") {
+      this.#line.open();
+      if (!this.#sound.isRunning) this.#followSound();
+    }
+    if (this.#muted && this.#line.ready) this.#page.move("muted"); // rests there, not at listening
   }
 
   // A phone call, a locked screen or a missing click can suspend all sound of a page.
-  #followContext() {
-    if (this.#context.state === "running") this.#conversation.resumed();
-    else if (!this.#closed) this.#page.move("suspended");
-  }
-
-  #sendChunk({ pcm, level }) {
-    this.figures.inputLevel = Math.max(this.figures.inputLevel, level);
-    this.#page.meter.hearUser(level);
-    if (this.#ready) this.#connection.sendAudio(pcm);
-  }
-
-  #measure({ number, position, level, underruns }) {
-    const { figures } = this;
-    const before = figures.number === number ? figures.position : 0;
-    figures.playedSamples += Math.max(0, position - before);
-    Object.assign(figures, { number, position, underruns });
-    figures.outputLevel = Math.max(figures.outputLevel, level);
-    this.#page.meter.hearReply(level);
-  }
-
-  #release() {
-    clearTimeout(this.#greetingTimer);
-    this.#connection?.close();
-    this.#microphone?.close();
-    for (const track of this.#stream?.getTracks() ?? []) track.stop();
-    if (this.#context === null || this.#context.state === "closed") return;
-    this.#context.onstatechange = null;
-    this.#context.close();
+  #followSound() {
+    if (this.#closed || !this.#session) return; // the first greeting looks for itself
+    if (!this.#sound.isRunning) return this.#page.move("suspended");
+    this.#conversation.resumed();
+    if (!this.#line.ready) this.#page.move("lost");
   }
 }

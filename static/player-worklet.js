@@ -3,8 +3,8 @@
 //   in:  {type: "audio", number, offset, pcm: ArrayBuffer}, {type: "end", number},
 //        {type: "flush", number}
 //   out: {type: "started" | "drained", number},
-//        {type: "progress", number, position, level, underruns, dropped} every 40 ms of playing
-//        and at its end,
+//        {type: "progress", number, position, level, underruns, dropped, queuedMs} every 40 ms of
+//        playing and at its end,
 //        {type: "flushed", position}
 
 import { rms } from "./pcm.js";
@@ -17,14 +17,18 @@ class PlayerProcessor extends AudioWorkletProcessor {
     super();
     this.playout = new Playout(sampleRate);
     this.samplesUntilProgress = 0;
+    this.energy = 0; // since the last report
+    this.quanta = 0;
     this.port.onmessage = ({ data }) => this.#obey(data);
   }
 
   process(inputs, [[output]]) {
     const events = this.playout.render(output);
     this.samplesUntilProgress -= output.length;
+    this.energy += rms(output) ** 2;
+    this.quanta += 1;
     const due = this.playout.playing !== null && this.samplesUntilProgress <= 0;
-    if (due || events.length > 0) this.#report(output);
+    if (due || events.length > 0) this.#report();
     for (const event of events) this.port.postMessage(event);
     return true;
   }
@@ -37,17 +41,19 @@ class PlayerProcessor extends AudioWorkletProcessor {
     }
   }
 
-  #report(output) {
+  #report() {
     this.samplesUntilProgress = PROGRESS_S * sampleRate;
-    const { position, underruns, dropped } = this.playout;
+    const { position, underruns, dropped, queued } = this.playout;
     this.port.postMessage({
       type: "progress",
       number: position.number,
       position: position.samples,
-      level: rms(output),
+      level: Math.sqrt(this.energy / this.quanta),
       underruns,
       dropped,
+      queuedMs: (1000 * queued) / sampleRate,
     });
+    this.energy = this.quanta = 0;
   }
 }
 

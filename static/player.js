@@ -1,4 +1,6 @@
-// Reply audio -> loudspeaker. The queue itself is in the audio thread (player-worklet.js).
+// Reply audio -> volume -> loudspeaker. The queue itself is in the audio thread (player-worklet.js).
+
+const GLIDE_S = 0.02; // a step of the volume would click
 
 export class Player {
   /** Handlers: onStarted(number), onDrained(number), onProgress({number, position, level, ...}). */
@@ -7,18 +9,27 @@ export class Player {
     return new Player(context, handlers);
   }
 
+  #context;
   #node;
+  #gain;
   #handlers;
   #waiting = []; // resolvers of the flushes under way, oldest first
 
   constructor(context, handlers) {
+    this.#context = context;
     this.#handlers = handlers;
     this.#node = new AudioWorkletNode(context, "player", {
       numberOfInputs: 0,
       outputChannelCount: [1],
     });
     this.#node.port.onmessage = ({ data }) => this.#hear(data);
-    this.#node.connect(context.destination);
+    this.#gain = new GainNode(context);
+    this.#node.connect(this.#gain).connect(context.destination);
+  }
+
+  /** From 0 to 1. */
+  setVolume(volume) {
+    this.#gain.gain.setTargetAtTime(volume, this.#context.currentTime, GLIDE_S);
   }
 
   play({ responseNumber, offsetSamples, samples }) {

@@ -3,7 +3,7 @@
 // rate for what is queued.
 //
 // A reply starts to sound when START_MS of it are there, or when all of it is. If the queue runs
-// dry before the reply's end, that is an underrun, and START_MS are gathered again.
+// dry before the reply's end, that is an underrun: it fades, and REFILL_MS are gathered.
 // The queue holds MAX_QUEUED_S of audio; what comes beyond that is dropped and counted.
 
 import { SAMPLE_RATE_HZ } from "./frame.js";
@@ -11,6 +11,7 @@ import { pcm16ToFloat } from "./pcm.js";
 import { Resampler } from "./resample.js";
 
 const START_MS = 60;
+const REFILL_MS = 120; // the network has shown that it can be late
 const MAX_QUEUED_S = 300;
 const FADE_SAMPLES = 64;
 
@@ -25,8 +26,9 @@ export class Playout {
     this.playing = null; // the stream that render() plays, null while filling or empty
     this.starved = null; // the stream that ran dry before its end, while nothing more has come
     this.position = { number: null, samples: 0 }; // how much of the last item has been played
-    this.fading = new Float32Array(0); // what a flush still lets sound, less than a quantum
-    this.last = 0; // last sample played, to end softly when the queue runs dry
+    this.fading = new Float32Array(0); // what sounds on to end softly, less than a quantum
+    this.rising = 0; // samples that still fade in, after the queue ran dry
+    this.last = 0; // last sample played
     this.underruns = 0;
     this.dropped = 0; // chunks refused because the queue was full
   }
@@ -58,7 +60,9 @@ export class Playout {
     this.read = this.queued = 0;
     this.incoming = this.playing = this.starved = null;
     this.resampler.reset();
-    return this.position.number === number ? this.position.samples : 0;
+    const { position } = this;
+    this.position = { number: null, samples: 0 }; // another session counts its responses anew
+    return position.number === number ? position.samples : 0;
   }
 
   /** Fills `output` and returns what happened: [{type: started | drained, number}]. */
@@ -66,11 +70,12 @@ export class Playout {
     output.fill(0);
     const events = [];
     if (this.starved?.ended && this.chunks.length === 0) this.#drain(this.starved, events);
-    let filled = this.#renderFade(output);
+    let filled = this.#renderFade(output, 0);
     while (filled < output.length && this.#ready(events)) {
       filled += this.#copy(output, filled);
-      this.#afterCopy(output, filled, events);
+      this.#afterCopy(events);
     }
+    this.#renderFade(output, filled);
     return events;
   }
 
@@ -95,12 +100,12 @@ export class Playout {
     if (this.playing !== null) return true;
     const head = this.chunks[0];
     if (head === undefined) return false;
-    const enough = this.queued >= (START_MS / 1000) * this.rateHz || head.stream.ended;
-    if (!enough) return false;
+    const goesOn = this.starved?.number === head.stream.number;
+    const leastMs = goesOn ? REFILL_MS : START_MS;
+    if (this.queued < (leastMs / 1000) * this.rateHz && !head.stream.ended) return false;
     this.playing = head.stream;
-    if (this.starved?.number !== head.stream.number) {
-      events.push({ type: "started", number: head.stream.number });
-    }
+    if (goesOn) this.rising = FADE_SAMPLES;
+    else events.push({ type: "started", number: head.stream.number });
     this.starved = null;
     return true;
   }
@@ -109,6 +114,9 @@ export class Playout {
     const head = this.chunks[0];
     const count = Math.min(output.length - filled, head.samples.length - this.read);
     output.set(head.samples.subarray(this.read, this.read + count), filled);
+    for (let i = 0; i < count && this.rising > 0; i++, this.rising--) {
+      output[filled + i] *= 1 - this.rising / FADE_SAMPLES;
+    }
     this.read += count;
     this.queued -= count;
     this.last = output[filled + count - 1];
@@ -117,7 +125,7 @@ export class Playout {
     return count;
   }
 
-  #afterCopy(output, filled, events) {
+  #afterCopy(events) {
     if (this.read < this.chunks[0].samples.length) return;
     const { stream } = this.chunks.shift();
     this.read = 0;
@@ -128,7 +136,7 @@ export class Playout {
       this.#drain(stream, events);
     } else {
       this.starved = stream;
-      this.#decay(output, filled);
+      this.fading = fadeOf(new Float32Array(FADE_SAMPLES).fill(this.last));
     }
   }
 
@@ -140,19 +148,15 @@ export class Playout {
   // The next samples, going to zero: a cut without a click.
   #fadeOut() {
     const head = this.chunks[0];
-    const tail = head.samples.slice(this.read, this.read + FADE_SAMPLES);
-    return tail.map((sample, i) => sample * (1 - (i + 1) / tail.length));
+    return fadeOf(head.samples.slice(this.read, this.read + FADE_SAMPLES));
   }
 
-  #renderFade(output) {
-    const count = this.fading.length;
-    output.set(this.fading);
-    this.fading = new Float32Array(0);
+  #renderFade(output, from) {
+    const count = Math.min(this.fading.length, output.length - from);
+    output.set(this.fading.subarray(0, count), from);
+    this.fading = this.fading.subarray(count);
     return count;
   }
-
-  #decay(output, from) {
-    const count = Math.min(FADE_SAMPLES, output.length - from);
-    for (let i = 0; i < count; i++) output[from + i] = this.last * (1 - (i + 1) / count);
-  }
 }
+
+const fadeOf = (samples) => samples.map((sample, i) => sample * (1 - (i + 1) / samples.length));

@@ -3,13 +3,16 @@
 //   ready            the server has greeted          turnDropped    no answer will come to this turn
 //   speechStarted    the user speaks                 suspended      the browser paused all audio
 //   speechStopped    the user's turn is over         resumed        ... and plays it again
-//   replyCreated     an answer is on its way         interrupted    the user cut an answer that
-//   playbackStarted  ... and can be heard                           could be heard
-//   playbackEnded    ... to its end
+//   replyCreated     an answer is on its way         muted          the microphone is off
+//   playbackStarted  ... and can be heard            unmuted        ... and on again
+//   playbackEnded    ... to its end                  lost           the connection is gone
+//   interrupted      the user cut an answer that
+//                    could be heard
 
 export const INITIAL = "idle";
 
 const FROM_OUTSIDE = [
+  "ready",
   "speechStarted",
   "speechStopped",
   "replyCreated",
@@ -19,6 +22,9 @@ const FROM_OUTSIDE = [
   "turnDropped",
   "suspended",
   "resumed",
+  "muted",
+  "unmuted",
+  "lost",
 ];
 
 // During a call anything may come from outside at any time; what is not named in a row leaves its
@@ -30,16 +36,36 @@ const TABLE = {
     speechStarted: "hearing",
     speechStopped: "thinking",
     replyCreated: "thinking",
+    muted: "muted",
   }),
-  hearing: during("hearing", { speechStopped: "thinking" }),
+  muted: during("muted", {
+    speechStopped: "thinking",
+    replyCreated: "thinking",
+    unmuted: "listening",
+  }),
+  hearing: during("hearing", { speechStopped: "thinking", muted: "muted" }),
   thinking: during("thinking", {
     speechStarted: "hearing",
     playbackEnded: "listening",
     turnDropped: "listening",
   }),
   speaking: during("speaking", { speechStarted: "hearing", playbackEnded: "listening" }),
-  interrupted: during("interrupted", { speechStopped: "thinking", replyCreated: "thinking" }),
-  paused: during("paused", { playbackStarted: "paused", interrupted: "paused", resumed: "listening" }),
+  interrupted: during("interrupted", {
+    speechStopped: "thinking",
+    replyCreated: "thinking",
+    muted: "muted",
+  }),
+  paused: during("paused", {
+    playbackStarted: "paused",
+    interrupted: "paused",
+    lost: "paused",
+    resumed: "listening",
+  }),
+  reconnecting: during("reconnecting", {
+    playbackStarted: "reconnecting",
+    interrupted: "reconnecting",
+    ready: "listening",
+  }),
 };
 
 export const STATES = Object.keys(TABLE);
@@ -52,6 +78,11 @@ export function next(state, event) {
 
 function during(state, named) {
   const stays = Object.fromEntries(FROM_OUTSIDE.map((event) => [event, state]));
-  const moves = { playbackStarted: "speaking", interrupted: "interrupted", suspended: "paused" };
+  const moves = {
+    playbackStarted: "speaking",
+    interrupted: "interrupted",
+    suspended: "paused",
+    lost: "reconnecting",
+  };
   return { ...stays, ...moves, stop: "idle", ...named };
 }

@@ -1,15 +1,20 @@
 // The written conversation: one line for each turn of either side. Text only ever enters through
 // textContent, so nothing in a transcript is read as HTML. The oldest lines go beyond MAX_LINES.
+//
+// A line is busy while its words may still change. Of a reply that was cut, `unheard` is what the
+// user did not hear; it is struck through, unless a later reply takes it up.
 
-import { SPEAKERS } from "./strings.js";
+import { make } from "./dom.js";
+import { goesOn, split } from "./heard.js";
+import { NOTES, SPEAKERS } from "./strings.js";
 
-const MAX_LINES = 200;
+const MAX_LINES = 500;
 const NEAR_END_PX = 80;
 
 export class Transcript {
   #panel;
   #list;
-  #lines = new Map(); // item id -> {item, text, note}, in the order of the conversation
+  #lines = new Map(); // item id -> {who, item, text, note, whole, unheard}, in order
   #following = true; // the newest line is kept in sight, until the reader scrolls up
 
   /** The panel scrolls; the list in it receives the lines. */
@@ -28,10 +33,24 @@ export class Transcript {
 
   /** No more words will come: what is unfinished stays as it is, what is empty goes. */
   settle() {
-    for (const [itemId, { item, text, note }] of this.#lines) {
+    for (const [itemId, { item, whole, note }] of this.#lines) {
       item.removeAttribute("aria-busy");
-      if (text.textContent + note.textContent === "") this.#remove(itemId);
+      if (whole + note.textContent === "") this.#remove(itemId);
     }
+  }
+
+  /** What stands there, as export.js takes it. */
+  get lines() {
+    return [...this.#lines.values()].map(({ who, whole, unheard, note }) => ({
+      who,
+      text: whole.slice(0, whole.length - unheard.length),
+      unheard,
+      note: note.textContent,
+    }));
+  }
+
+  wordsOf(itemId) {
+    return this.#lines.get(itemId)?.whole ?? "";
   }
 
   /** The user has begun to speak; the words follow. */
@@ -40,7 +59,7 @@ export class Transcript {
   }
 
   appendUser(itemId, delta) {
-    this.#change(itemId, "user", ({ text }) => (text.textContent += delta));
+    this.#change(itemId, "user", (line) => write(line, line.whole + delta));
   }
 
   /** The final words; with none, the line goes. */
@@ -54,18 +73,24 @@ export class Transcript {
   }
 
   appendReply(itemId, delta) {
-    this.#change(itemId, "reply", ({ text }) => (text.textContent += delta));
+    this.#change(itemId, "reply", (line) => write(line, line.whole + delta));
+    this.#takeUp(itemId);
   }
 
   closeReply(itemId, words) {
     const isCut = this.#lines.get(itemId)?.item.classList.contains("cut");
-    if (words !== "" && !isCut) this.#close(itemId, "reply", words);
+    if (words === "" || isCut) return;
+    this.#close(itemId, "reply", words);
+    this.#takeUp(itemId);
   }
 
-  /** What was heard of a cut reply; with nothing heard, the line goes. */
+  /** What was heard of a cut reply; the rest is struck through. */
   trimReply(itemId, words) {
-    if (words === "") this.#remove(itemId);
-    else if (this.#lines.has(itemId)) this.#close(itemId, "reply", words);
+    const line = this.#lines.get(itemId);
+    if (line === undefined) return;
+    const [heard, unheard] = split(line.whole, words);
+    if (heard + unheard === "") this.#remove(itemId);
+    else this.#close(itemId, "reply", heard + unheard, unheard);
   }
 
   noteReply(itemId, note) {
@@ -79,9 +104,24 @@ export class Transcript {
     this.noteReply(itemId, note);
   }
 
-  #close(itemId, who, words) {
+  /** The model calls a function; `given` is JSON. */
+  callTool(itemId, name, given) {
+    this.#close(itemId, "tool", `${name}(${given})`);
+  }
+
+  // The interruption was none, and this reply says what the last one had left to say.
+  #takeUp(itemId) {
+    const replies = [...this.#lines].filter(([, { who }]) => who === "reply");
+    const place = replies.findIndex(([id]) => id === itemId);
+    const before = replies[place - 1]?.[1];
+    if (!before?.unheard || !goesOn(before.unheard, replies[place][1].whole)) return;
+    write(before, before.whole.slice(0, before.whole.length - before.unheard.length));
+    before.note.textContent = NOTES.resumed;
+  }
+
+  #close(itemId, who, words, unheard = "") {
     this.#change(itemId, who, (line) => {
-      line.text.textContent = words;
+      write(line, words, unheard);
       line.item.removeAttribute("aria-busy");
     });
   }
@@ -109,12 +149,12 @@ export class Transcript {
 
   // aria-busy: a screen reader waits for the whole line instead of reading every piece.
   #add(itemId, who) {
-    const item = element("li", `line ${who}`);
+    const text = make(who === "tool" ? "code" : "span", { className: "text" });
+    const note = make("small", { className: "note" });
+    const speaker = make("strong", { className: "who", textContent: SPEAKERS[who] });
+    const item = make("li", { className: `line ${who}` }, speaker, text, note);
     item.setAttribute("aria-busy", "true");
-    const line = { item, text: element("span", "text"), note: element("small", "note") };
-    const speaker = element("strong", "who");
-    speaker.textContent = SPEAKERS[who];
-    item.append(speaker, line.text, line.note);
+    const line = { who, item, text, note, whole: "", unheard: "" };
     this.#list.append(item);
     this.#lines.set(itemId, line);
     if (this.#lines.size > MAX_LINES) this.#remove(this.#lines.keys().next().value);
@@ -127,8 +167,8 @@ export class Transcript {
   }
 }
 
-function element(tag, className) {
-  const made = document.createElement(tag);
-  made.className = className;
-  return made;
+function write(line, whole, unheard = "") {
+  Object.assign(line, { whole, unheard });
+  line.text.textContent = whole.slice(0, whole.length - unheard.length);
+  if (unheard) line.text.append(make("del", { textContent: unheard }));
 }

@@ -35,12 +35,16 @@ OpenPage = Callable[..., Awaitable[Page]]
 
 
 @asynccontextmanager
-async def launched(chromium: str, microphone: Path) -> AsyncIterator[Browser]:
-    """A browser with an empty profile, whose microphone plays a wav file once."""
+async def launched(
+    chromium: str, microphone: Path, *, without: tuple[str, ...] = ()
+) -> AsyncIterator[Browser]:
+    """A browser with an empty profile, whose microphone plays a wav file once; `without` some of
+    the options, it has no microphone, or does not give it."""
+    args = [argument for argument in CHROMIUM_ARGS if argument not in without]
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(
             executable_path=chromium,
-            args=[*CHROMIUM_ARGS, f"--use-file-for-fake-audio-capture={microphone}%noloop"],
+            args=[*args, f"--use-file-for-fake-audio-capture={microphone}%noloop"],
         )
         try:
             yield browser
@@ -63,7 +67,7 @@ async def browser(
     chromium: str, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Browser]:
     """One browser for all tests with the mock; each test has a context of its own in it."""
-    microphone = _bursts(tmp_path_factory.mktemp("microphone") / "bursts.wav")
+    microphone = bursts(tmp_path_factory.mktemp("microphone") / "bursts.wav")
     async with launched(chromium, microphone) as browser:
         yield browser
 
@@ -92,7 +96,7 @@ async def open_page(browser: Browser) -> AsyncIterator[OpenPage]:
         await context.close()
 
 
-def _bursts(path: Path) -> Path:
+def bursts(path: Path) -> Path:
     """A minute of sound that swells and ebbs, as a microphone at 48 kHz would give it."""
     with wave.open(str(path), "wb") as file:
         file.setnchannels(1)

@@ -14,11 +14,15 @@ const TEXT_ON_GROUND = [
   ["soft", "raised"],
   ["user", "paper"],
   ["reply", "paper"],
+  ["user", "raised"],
+  ["raised", "user"],
+  ["paper", "ink"],
   ["alert", "alert-paper"],
   ["button-ink", "button"],
 ];
 const SIGN_ON_GROUND = [
-  ["user", "raised"],
+  ["line", "raised"],
+  ["line", "paper"],
   ["reply", "raised"],
   ["button", "raised"],
 ];
@@ -38,10 +42,16 @@ function contrast(one, other) {
   return (light + 0.05) / (dark + 0.05);
 }
 
-for (const [scheme, rules] of [["light", lightRules], ["dark", darkRules]]) {
+for (const [scheme, rules] of [
+  ["light", lightRules],
+  ["dark", darkRules],
+]) {
   test(`${scheme}: texts and signs stand out from their ground`, () => {
     const palette = colours(rules);
-    for (const [pairs, least] of [[TEXT_ON_GROUND, 4.5], [SIGN_ON_GROUND, 3]]) {
+    for (const [pairs, least] of [
+      [TEXT_ON_GROUND, 4.5],
+      [SIGN_ON_GROUND, 3],
+    ]) {
       for (const [fore, ground] of pairs) {
         const ratio = contrast(palette[fore], palette[ground]);
         assert.ok(ratio >= least, `${fore} on ${ground}: ${ratio.toFixed(2)}`);

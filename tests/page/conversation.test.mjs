@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { Conversation } from "../../static/conversation.js";
+import { History } from "../../static/history.js";
 import { next } from "../../static/states.js";
 
 const MS = 24; // samples in a millisecond
@@ -11,14 +12,19 @@ const MS = 24; // samples in a millisecond
 // A conversation whose neighbours write down what they are asked, in one list.
 function begin({ played = 0 } = {}) {
   const story = [];
-  const write = (name) => (...args) => story.push([name, ...args]);
+  const write =
+    (name) =>
+    (...args) =>
+      story.push([name, ...args]);
   const transcript = new Proxy({}, { get: (_, name) => write(name) });
   const player = {
     play: ({ responseNumber }) => story.push(["play", responseNumber]),
     end: write("end"),
     flush: async (number) => (story.push(["flush", number]), played),
   };
-  const page = { state: "connecting", story, send: write("send"), notify: write("notify") };
+  const page = { state: "connecting", story, nowMs: 0, history: new History() };
+  for (const name of ["send", "notify", "greet", "timing"]) page[name] = write(name);
+  page.now = () => page.nowMs;
   page.move = (event) => (page.state = next(page.state, event));
   page.conversation = new Conversation({ ...page, player, transcript });
   page.hear = (type, fields = {}) => page.conversation.handle({ type, ...fields });
@@ -29,7 +35,7 @@ function begin({ played = 0 } = {}) {
       samples: new Int16Array(ms * MS),
     });
   page.told = (name) => story.filter(([first]) => first === name).map(([, ...args]) => args);
-  page.hear("session.created");
+  page.hear("session.created", { session: { id: "sess_1" } });
   return page;
 }
 
@@ -43,14 +49,10 @@ function turn(page, number = 1) {
 
 const done = (status, details = null) => ({ response: { status, status_details: details } });
 
-test("the greeting is answered with the session's wishes", () => {
+test("a new session is told what it has to know, and then the user may speak", () => {
   const page = begin();
   assert.equal(page.state, "listening");
-  const [[event]] = page.told("send");
-  assert.deepEqual(event, {
-    type: "session.update",
-    session: { type: "realtime", audio: { input: { transcription: { model: "whisper-1" } } } },
-  });
+  assert.deepEqual(page.told("greet"), [[{ id: "sess_1" }]]);
 });
 
 test("a whole turn: heard, thought, spoken, listening again", () => {
@@ -80,7 +82,14 @@ test("an interruption flushes first and then truncates at what was played", asyn
   assert.deepEqual(page.story[1], ["cutReply", "reply_1", "interrupted"]);
   await null;
   assert.deepEqual(page.told("send"), [
-    [{ type: "conversation.item.truncate", item_id: "reply_1", content_index: 0, audio_end_ms: 480 }],
+    [
+      {
+        type: "conversation.item.truncate",
+        item_id: "reply_1",
+        content_index: 0,
+        audio_end_ms: 480,
+      },
+    ],
   ]);
   page.audio(1, 2000, 100);
   page.hear("response.done", done("cancelled"));
@@ -93,7 +102,9 @@ test("a cut reply is shown as the server remembers it: what was heard", () => {
   turn(page);
   page.story.length = 0;
   page.hear("conversation.item.truncated", { item_id: "reply_1", audio_end_ms: 480 });
-  assert.deepEqual(page.told("send"), [[{ type: "conversation.item.retrieve", item_id: "reply_1" }]]);
+  assert.deepEqual(page.told("send"), [
+    [{ type: "conversation.item.retrieve", item_id: "reply_1" }],
+  ]);
   const content = [{ type: "output_audio", transcript: "Well, it" }];
   page.hear("conversation.item.retrieved", { item: { id: "reply_1", content } });
   page.hear("error", { error: { code: "item_retrieve_invalid_item_id", message: "unknown" } });
@@ -218,4 +229,185 @@ test("events without a meaning here are let pass", () => {
   page.hear("rate_limits.updated", { rate_limits: [] });
   page.hear("banter.news");
   assert.equal(page.state, "listening");
+});
+
+const sent = (page) => page.told("send").map(([event]) => event.type);
+const speak = (page, number, ms = 2000) => {
+  turn(page, number);
+  page.hear("response.output_audio_transcript.delta", {
+    item_id: `reply_${number}`,
+    delta: "One two three four.",
+  });
+  page.audio(number, 0, ms);
+  page.conversation.playbackStarted(number);
+};
+
+test("written words cut a reply that sounds, in this order", async () => {
+  const page = begin({ played: 500 * MS });
+  speak(page, 1);
+  page.story.length = 0;
+  await page.conversation.write("And now?");
+  assert.equal(page.state, "thinking");
+  assert.deepEqual(sent(page), [
+    "response.cancel",
+    "conversation.item.truncate",
+    "conversation.item.create",
+    "response.create",
+  ]);
+  const { item } = page.told("send")[2][0];
+  assert.match(item.id, /^item_[0-9a-f]{20}$/);
+  assert.deepEqual(item.content, [{ type: "input_text", text: "And now?" }]);
+  assert.deepEqual(page.told("closeUser"), [[item.id, "And now?"]]);
+  assert.deepEqual(
+    page.history.items().map(({ content: [{ text }] }) => text),
+    ["One", "And now?"],
+    "of the reply a quarter was heard",
+  );
+});
+
+test("written words in a silence cancel nothing, and neither do they after the reply's end", async () => {
+  const page = begin({ played: 100 * MS });
+  await page.conversation.write("Hello.");
+  assert.deepEqual(sent(page), ["conversation.item.create", "response.create"]);
+  speak(page, 1, 100);
+  page.hear("response.done", done("completed"));
+  page.story.length = 0;
+  await page.conversation.write("Hello again.");
+  assert.deepEqual(sent(page), ["conversation.item.create", "response.create"]);
+});
+
+test("a response that was refused while another ran is asked for when that is over", () => {
+  const page = begin();
+  turn(page, 1);
+  page.hear("error", { error: { code: "conversation_already_has_active_response" } });
+  assert.deepEqual(sent(page), []);
+  page.hear("response.done", done("completed"));
+  page.hear("response.done", done("completed"));
+  assert.deepEqual(sent(page), ["response.create"]);
+  assert.deepEqual(page.told("notify"), []);
+});
+
+test("push-to-talk: a press clears what was heard, a release commits and asks", () => {
+  const page = begin();
+  page.conversation.press();
+  assert.equal(page.state, "hearing");
+  page.conversation.release(true);
+  assert.equal(page.state, "thinking");
+  const wanted = ["input_audio_buffer.clear", "input_audio_buffer.commit", "response.create"];
+  assert.deepEqual(sent(page), wanted);
+});
+
+test("push-to-talk: a press cuts the reply that sounds", async () => {
+  const page = begin({ played: 500 * MS });
+  speak(page, 1);
+  page.story.length = 0;
+  page.conversation.press();
+  assert.equal(page.state, "interrupted");
+  await null;
+  assert.deepEqual(page.told("flush"), [[1]]);
+  assert.deepEqual(sent(page), [
+    "response.cancel",
+    "input_audio_buffer.clear",
+    "conversation.item.truncate",
+  ]);
+});
+
+test("push-to-talk: a press too short is no turn and says so", () => {
+  const page = begin();
+  page.conversation.press();
+  page.conversation.release(false);
+  assert.deepEqual(sent(page), ["input_audio_buffer.clear", "input_audio_buffer.clear"]);
+  assert.match(page.told("notify")[0][0], /too short/);
+  assert.equal(page.state, "listening");
+});
+
+test("a committed turn has its line, even without an event of speech", () => {
+  const page = begin();
+  page.hear("input_audio_buffer.committed", { item_id: "user_1" });
+  assert.deepEqual(page.told("openUser"), [["user_1"]]);
+});
+
+test("a lost connection: silence, and of the reply only what was heard is remembered", async () => {
+  const page = begin({ played: 1000 * MS });
+  speak(page, 1);
+  page.conversation.lost();
+  await null;
+  assert.deepEqual(page.told("flush"), [[1]]);
+  assert.deepEqual(page.told("cutReply"), [["reply_1", "the connection was lost"]]);
+  assert.deepEqual(page.told("trimReply"), [["reply_1", "One two"]], "as no server can tell");
+  assert.equal(page.told("settle").length, 1);
+  assert.equal(page.history.items()[0].content[0].text, "One two");
+});
+
+test("a reply of which nothing was heard is not remembered", async () => {
+  const page = begin();
+  turn(page, 1);
+  page.hear("response.output_audio_transcript.delta", { item_id: "reply_1", delta: "Well." });
+  page.conversation.lost();
+  await null;
+  assert.deepEqual(page.history.items(), []);
+});
+
+const TIMING = {
+  item_id: "user_1",
+  response_id: "resp_1",
+  response_number: 1,
+  end_of_speech_ms: 0,
+  decision_ms: 300,
+  transcript_ms: 350,
+  text_ms: 400,
+  audio_ms: 520,
+  speculated: true,
+};
+
+for (const first of ["timing", "played"]) {
+  test(`a turn's times are told once, when the last is known (${first} first)`, () => {
+    const page = begin();
+    turn(page, 1);
+    page.nowMs = 10_000;
+    page.audio(1, 0, 100);
+    page.nowMs = 10_040;
+    page.audio(1, 100, 100);
+    page.nowMs = 10_070;
+    const acts = [
+      () => page.hear("banter.turn.timing", TIMING),
+      () => page.conversation.playbackStarted(1),
+    ];
+    for (const act of first === "timing" ? acts : acts.reverse()) {
+      assert.deepEqual(page.told("timing"), []);
+      act();
+    }
+    page.conversation.playbackStarted(1); // after a pause of the browser
+    assert.deepEqual(page.told("timing"), [
+      [
+        {
+          itemId: "user_1",
+          responseId: "resp_1",
+          decision: 300,
+          transcript: 350,
+          text: 400,
+          audio: 520,
+          played: 590,
+          speculated: true,
+        },
+      ],
+    ]);
+  });
+}
+
+test("times of another reply are let pass; without audio nothing is waited for", () => {
+  const page = begin();
+  page.hear("banter.turn.timing", TIMING);
+  turn(page, 1);
+  page.hear("banter.turn.timing", { ...TIMING, response_number: 2 });
+  assert.deepEqual(page.told("timing"), []);
+  page.hear("banter.turn.timing", { ...TIMING, audio_ms: null });
+  assert.equal(page.told("timing")[0][0].played, null);
+});
+
+test("a call of a function is shown", () => {
+  const page = begin();
+  const call = { item_id: "call_1", name: "weather", arguments: '{"city":"Oslo"}' };
+  page.hear("response.function_call_arguments.done", call);
+  assert.deepEqual(page.told("callTool"), [["call_1", "weather", '{"city":"Oslo"}']]);
 });

@@ -14,10 +14,7 @@ test("a frame survives the way over the wire", () => {
 
 test("the header is little-endian and twelve bytes long", () => {
   const buffer = encodeFrame({ responseNumber: 1, offsetSamples: 258, samples: Int16Array.of(-2) });
-  assert.deepEqual(
-    [...new Uint8Array(buffer)],
-    [1, 0, 0, 0, 1, 0, 0, 0, 2, 1, 0, 0, 0xfe, 0xff],
-  );
+  assert.deepEqual([...new Uint8Array(buffer)], [1, 0, 0, 0, 1, 0, 0, 0, 2, 1, 0, 0, 0xfe, 0xff]);
 });
 
 test("a frame may be empty, and half a sample is left out", () => {

@@ -54,6 +54,9 @@ class MockServer:
         self._closing: asyncio.Task[bool] | None = None
         self.refuses = False  # True: answers the upgrade with 503
         self.refusal: Event | None = None  # what /ready says then; None: there is no /ready
+        self.retry_after_s: int | None = None  # told with it
+        self.key: str | None = None  # that the server wants
+        self.sessions = 0  # sockets that were opened
         self.received: list[Event] = []
         self.audio_bytes = 0
         self.served_bytes: dict[str, int] = {}  # path -> length of what was served there
@@ -91,13 +94,20 @@ class MockServer:
     async def called(self) -> None:
         await self._until(lambda: self._socket is not None)
 
+    async def called_again(self, sessions: int = 2) -> None:
+        await self._until(lambda: self.sessions >= sessions and self._socket is not None)
+
     async def hears_audio(self, least_bytes: int) -> None:
         await self._until(lambda: self.audio_bytes >= least_bytes)
 
-    async def receives(self, type_: str) -> Event:
-        """The first event of that type; waits for it."""
-        await self._until(lambda: any(event["type"] == type_ for event in self.received))
-        return next(event for event in self.received if event["type"] == type_)
+    async def receives(self, type_: str, count: int = 1) -> Event:
+        """The first event of that type, or one after it; waits for it."""
+        await self._until(lambda: len(self.told(type_)) >= count)
+        return self.told(type_)[count - 1]
+
+    def told(self, type_: str) -> list[Event]:
+        """All events of that type so far."""
+        return [event for event in self.received if event["type"] == type_]
 
     async def left(self) -> int | None:
         """Waits for the page to close its socket; the close code."""
@@ -123,17 +133,30 @@ class MockServer:
             self.served_bytes[request.path] = response.content_length
 
     async def ready(self, request: web.Request) -> web.StreamResponse:
+        if self.key is not None:
+            return web.json_response({"status": "ready"})
         if self.refusal is None:
             raise web.HTTPNotFound
-        return web.json_response(self.refusal, status=503)
+        wait = {} if self.retry_after_s is None else {"Retry-After": str(self.retry_after_s)}
+        return web.json_response(self.refusal, status=503, headers=wait)
+
+    async def models(self, request: web.Request) -> web.StreamResponse:
+        """A door with a lock: what is behind it does not matter here."""
+        if self.key is not None and request.headers.get("Authorization") != f"Bearer {self.key}":
+            raise web.HTTPUnauthorized
+        raise web.HTTPMethodNotAllowed(request.method, ["GET"])
 
     async def realtime(self, request: web.Request) -> web.StreamResponse:
         assert request.query_string == "audio=binary"
         if self.refuses:
             raise web.HTTPServiceUnavailable
-        socket = web.WebSocketResponse(compress=False)
+        protocols = request.headers.get("Sec-WebSocket-Protocol", "")
+        if self.key is not None and not protocols.endswith(f".{self.key}"):
+            raise web.HTTPUnauthorized
+        socket = web.WebSocketResponse(protocols=("realtime",), compress=False)
         await socket.prepare(request)
         self._socket, self._transport = socket, request.transport
+        self.sessions += 1
         await self._tell()
         if self.greets:
             await self.say("session.created", session={"type": "realtime", "id": "sess_1"})
@@ -146,7 +169,8 @@ class MockServer:
         if self._closing:  # a handler that ends sooner cuts the farewell off
             await asyncio.wait({self._closing})
         self.close_code = socket.close_code
-        self._socket = self._closing = None
+        if self._socket is socket:  # a page that has lost the connection may have called again
+            self._socket = self._closing = None
         await self._tell()
         return socket
 
@@ -160,6 +184,7 @@ async def running_mock() -> AsyncIterator[MockServer]:
     app.router.add_static("/static/", STATIC)
     app.router.add_get("/v1/realtime", mock.realtime)
     app.router.add_get("/ready", mock.ready)
+    app.router.add_post("/v1/models", mock.models)
     runner = web.AppRunner(app, shutdown_timeout=0.5)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)

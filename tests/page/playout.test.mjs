@@ -90,6 +90,34 @@ test("a queue that runs dry is an underrun only if more of the reply comes", () 
   assert.equal(playout.underruns, 1);
 });
 
+// The largest step between two samples, from a sample of LOUD before the first.
+const clickOf = (samples, before = 0.5) =>
+  Math.max(...samples.map((sample, i) => Math.abs(sample - (i ? samples[i - 1] : before))));
+
+for (const ms of [70, 80, 90, 96]) {
+  test(`a queue that runs dry after ${ms} ms fades out, and in again when it goes on`, () => {
+    const playout = new Playout(RATE_HZ);
+    playout.push(1, 0, speech(ms));
+    assert.ok(clickOf(render(playout, 200).samples) < 0.02, "out");
+    playout.push(1, samplesOf(ms), speech(100));
+    assert.equal(render(playout, 50).soundMs, 0, "more is gathered than at the start");
+    playout.push(1, samplesOf(ms + 100), speech(100));
+    const { samples, events } = render(playout, 100);
+    assert.ok(clickOf(samples, 0) < 0.02, "in");
+    assert.deepEqual(events, [], "it is the same reply");
+  });
+}
+
+test("another session's first response has not been played, whatever the last one's was", () => {
+  const playout = new Playout(RATE_HZ);
+  playout.push(1, 0, speech(80));
+  playout.end(1);
+  render(playout, 200);
+  playout.flush(null);
+  playout.push(1, 0, speech(40));
+  assert.equal(playout.flush(1), 0);
+});
+
 test("an end that comes after the last sample was played still drains the reply", () => {
   const playout = new Playout(RATE_HZ);
   playout.push(1, 0, speech(80));

@@ -38,7 +38,10 @@ for (const rateHz of [44100, 48000, 96000]) {
   test(`${rateHz} Hz to 24 kHz: what would alias is gone, speech stays`, () => {
     for (const frequencyHz of [12500, 15000, 20000]) {
       const output = run(new Resampler(rateHz, 24000), tone(frequencyHz, rateHz, 0.3));
-      assert.ok(decibels(rms(inner(output))) < -60, `${frequencyHz} Hz at ${decibels(rms(output))}`);
+      assert.ok(
+        decibels(rms(inner(output))) < -60,
+        `${frequencyHz} Hz at ${decibels(rms(output))}`,
+      );
     }
     const high = run(new Resampler(rateHz, 24000), tone(9500, rateHz, 0.3));
     assert.ok(Math.abs(decibels(rms(inner(high)) * Math.SQRT2)) < 0.5);
@@ -70,5 +73,7 @@ test("the size of the pieces changes nothing", () => {
 test("one rate into the same rate is the same samples, and silence stays silence", () => {
   const input = tone(440, 24000, 0.01);
   assert.equal(new Resampler(24000, 24000).push(input), input);
-  assert.ok(run(new Resampler(48000, 24000), new Float32Array(4800)).every((sample) => sample === 0));
+  assert.ok(
+    run(new Resampler(48000, 24000), new Float32Array(4800)).every((sample) => sample === 0),
+  );
 });
