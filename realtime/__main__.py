@@ -18,7 +18,14 @@ from realtime.calibration import calibrate
 from realtime.capacity import Capacity
 from realtime.errors import BanterError, SettingsError
 from realtime.keys import is_loopback
-from realtime.lineup import engine_of_voice, names_of, plan_of, replier_of
+from realtime.lineup import (
+    end_of_turn_of,
+    engine_of_voice,
+    names_of,
+    plan_of,
+    replier_of,
+    without_end_of_turn,
+)
 from realtime.metrics import Metrics
 from realtime.playout import Pacing
 from realtime.rest.transcriptions import UploadLimits
@@ -101,7 +108,7 @@ async def _start(settings: Settings) -> tuple[web.AppRunner, Runtime]:
     volume = settings.volume or bootstrap.default_volume()
     certificate, key = _certificate(settings, volume)
     tls = server_context(certificate, key)
-    models = await bootstrap.ensure(plan_of(settings), volume)
+    models = await _models(settings, volume)
     bootstrap.stay_offline()
     steps.done("bootstrap")
     metrics = Metrics()
@@ -113,14 +120,21 @@ async def _start(settings: Settings) -> tuple[web.AppRunner, Runtime]:
         budget=thread_budget(),
         metrics=metrics,
         device=settings.device,
+        whisper_compute=settings.whisper_compute,
+        whisper_notes=volume / "compute.json",
         whisper_windows=settings.whisper_windows,
         whisper_batch=settings.whisper_batch,
+        end_of_turn=end_of_turn_of(settings, models, metrics),
+        end_of_turn_required=settings.end_of_turn == "smart-turn",
+        reads_words=settings.end_of_turn == "auto",
         steps=steps,
     )
     manners = Manners(
         pacing=Pacing() if settings.pacing == "on" else None,
         greeting=settings.greeting,
         fallback=settings.fallback,
+        speculates=settings.speculation,
+        backchannels_interrupt=settings.backchannels == "interrupt",
     )
     config = SessionConfig(instructions=settings.instructions)
     capacity = await _capacity(settings, runtime)
@@ -156,6 +170,21 @@ async def _start(settings: Settings) -> tuple[web.AppRunner, Runtime]:
     if settings.tls_self_signed:
         print(f"To trust it: NODE_EXTRA_CA_CERTS={certificate}", flush=True)
     return runner, runtime
+
+
+async def _models(settings: Settings, volume: Path) -> dict[str, Path]:
+    """Models on the disk; where that of the end of turn cannot be had, and is not asked for by
+    name, the others."""
+    plan = plan_of(settings)
+    rest = without_end_of_turn(plan)
+    if settings.end_of_turn != "auto" or rest == plan:
+        return await bootstrap.ensure(plan, volume)
+    models = await bootstrap.ensure(rest, volume)
+    try:
+        return await bootstrap.ensure(plan, volume)
+    except bootstrap.BootstrapError as error:
+        log.warning("no end-of-turn model, silence alone ends turns: %s", error)
+        return models
 
 
 async def _capacity(settings: Settings, runtime: Runtime) -> Capacity:

@@ -50,6 +50,9 @@ SLOW_S = 0.4
 
 OWNER = "calibration"
 
+PAUSES = 2
+"""In a turn, with its end, that the end-of-turn model is asked about."""
+
 Result = TypeVar("Result")
 
 
@@ -84,6 +87,9 @@ async def turn_costs(runtime: Runtime, instructions: str, budget: ThreadBudget) 
         "transcription": Cost(transcription_s, budget.whisper),
         "voice": Cost(voice_s, budget.voice),
     }
+    if model := engines.end_of_turn:
+        pause_s, _ = await _cpu(model.complete(np.zeros(EAR_RATE_HZ, np.int16), owner=OWNER))
+        costs["end_of_turn"] = Cost(PAUSES * pause_s)
     if isinstance(runtime.replier, EmbeddedReplier):
         costs["reply"] = Cost(await _reply_s(runtime.replier, instructions), budget.llm)
     return costs

@@ -75,6 +75,10 @@ class Conversation:
         """The same items now; what is added to the copy is not added here."""
         return Conversation(self.id, dict(self._items))
 
+    def supposing(self, item: AnyItem) -> Conversation:
+        """This conversation with one item more, of which it knows nothing itself."""
+        return Conversation(self.id, {**self._items, item.id: item}, self._prompt_from)
+
     def of(self, items: Iterable[AnyItem]) -> Conversation:
         """A conversation of these items alone."""
         return Conversation(self.id, {i.id: i for i in items})

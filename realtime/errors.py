@@ -43,6 +43,12 @@ class HearingError(StageError):
     stage = "speech_detection"
 
 
+class EndOfTurnError(StageError):
+    """The end-of-turn model failed; silence alone ends the turn."""
+
+    stage = "end_of_turn"
+
+
 class TranscriptionError(StageError):
     """The recogniser failed on this utterance."""
 

@@ -9,16 +9,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from realtime.batching import FILE, FINAL, PARTIAL
+from realtime.batching import FILE, FINAL, PARTIAL, SPECULATION
 from realtime.hypothesis import Hypothesis
 from realtime.recognition import WHISPER_S
 
 TEMPERATURES = {
     FINAL: (0.2, 0.4),
+    SPECULATION: (0.2, 0.4),
     FILE: (0.2, 0.4, 0.6, 0.8, 1.0),
 }
 """By rank. Somebody waits for the answer to a final: what two temperatures do not mend is given as
-it is. A partial is not tried again, the next one comes soon."""
+it is; a speculation is to have the words that the final would. A partial is not tried again, the
+next one comes soon."""
 
 
 @dataclass(frozen=True)

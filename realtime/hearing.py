@@ -11,11 +11,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from functools import partial
 
 from realtime import server_events
+from realtime.agreement import Agreement
 from realtime.audio import Int16
 from realtime.conversation import Conversation
+from realtime.draft import Draft
 from realtime.engines import Transcriber, Transcript, Utterance
 from realtime.errors import StageError
 from realtime.items import Item
@@ -30,7 +34,8 @@ class Hearing:
     """Owned by a session, whose task group runs its tasks.
 
     `heard` is called when an utterance was transcribed, or could not be; it is told whether there
-    are words that ask for an answer.
+    are words that ask for an answer. Before, `judge` says what it was, by its words and those of
+    the reply that sounded meanwhile: `noise`, `echo`, `backchannel` or `words`.
     """
 
     def __init__(
@@ -43,10 +48,11 @@ class Hearing:
         metrics: Metrics,
         tasks: asyncio.TaskGroup,
         heard: Callable[[bool], None],
+        judge: Callable[[str, str], str],
     ) -> None:
         self._owner, self._transcriber, self._outbox = owner, transcriber, outbox
         self._conversation, self._metrics = conversation, metrics
-        self._tasks, self._heard = tasks, heard
+        self._tasks, self._heard, self._judge = tasks, heard, judge
         self._running: set[asyncio.Task[None]] = set()
 
     def close(self) -> None:
@@ -66,14 +72,25 @@ class Hearing:
             await asyncio.wait(self._running)
 
     def commit(
-        self, item_id: str, audio: Int16, settings: Transcription | None, *, answer: bool
+        self,
+        item_id: str,
+        audio: Int16,
+        settings: Transcription | None,
+        shown: Agreement,
+        *,
+        answer: bool,
+        draft: Draft | None = None,
+        said: str = "",
     ) -> None:
         """An utterance becomes an item of the conversation, and its words are asked for.
 
-        Without `settings` the client is told nothing of them.
+        Without `settings` the client is told nothing of them. `shown` is what it was told of them
+        while they were spoken. A `draft` of it knows its words, or will soon. `said` is what a
+        loudspeaker may have played meanwhile.
         """
         item = self.add(item_id)
-        task = self._tasks.create_task(self._transcribe(item, audio, settings, answer))
+        words = partial(self._words, utterance_of(audio, settings), draft)
+        task = self._tasks.create_task(self._transcribe(item, words, settings, shown, answer, said))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
 
@@ -87,32 +104,54 @@ class Hearing:
         return item
 
     async def _transcribe(
-        self, item: Item, audio: Int16, settings: Transcription | None, answer: bool
+        self,
+        item: Item,
+        words: Callable[[], Awaitable[Transcript]],
+        settings: Transcription | None,
+        shown: Agreement,
+        answer: bool,
+        said: str,
     ) -> None:
-        language = settings.language if settings else None
         begun = time.perf_counter()
         try:
-            utterance = Utterance(audio, language, (settings and settings.prompt) or "")
-            heard = await self._transcriber.transcribe(utterance, owner=self._owner)
+            heard = await words()
         except StageError as error:
             self._failed(item, error, told=settings is not None)
             self._heard(False)
             return
         self._metrics.observe("turn.transcript_ms", (time.perf_counter() - begun) * 1e3)
+        verdict = self._judge(heard.text, said)
+        if verdict == "echo":
+            self._metrics.count("turns.echo")
+            heard = replace(heard, text="")
         item.text = heard.text
         item.language = heard.language if heard.text else None
         if settings:
-            self._tell(item, heard)
-        if not heard.text:
+            self._tell(item, heard, shown)
+        if verdict == "noise":
             self._metrics.count("turns.empty")
-        self._heard(answer and bool(heard.text))
+        self._heard(answer and verdict == "words")
 
-    def _tell(self, item: Item, heard: Transcript) -> None:
-        """The deltas of a transcript say together what `completed` says."""
-        if heard.text:
-            self._outbox.put(
-                server_events.TranscriptionDelta(item_id=item.id, content_index=0, delta=heard.text)
-            )
+    async def _words(self, utterance: Utterance, draft: Draft | None) -> Transcript:
+        """What was said: the draft's words where it is one of this utterance and has any."""
+        same = draft and (draft.asked.language, draft.asked.prompt) == (
+            utterance.language,
+            utterance.prompt,
+        )
+        heard = await draft.words() if draft and same else None
+        return heard or await self._transcriber.transcribe(utterance, owner=self._owner)
+
+    def tell_delta(self, item_id: str, delta: str) -> None:
+        """More of an utterance's words."""
+        self._outbox.put(
+            server_events.TranscriptionDelta(item_id=item_id, content_index=0, delta=delta)
+        )
+
+    def _tell(self, item: Item, heard: Transcript, shown: Agreement) -> None:
+        """The deltas of a transcript say together what `completed` says, but for words that were
+        shown while they were spoken and became others: what was shown is not taken back."""
+        if delta := shown.finish(heard.text):
+            self.tell_delta(item.id, delta)
         self._outbox.put(
             server_events.TranscriptionCompleted(
                 item_id=item.id,
@@ -131,3 +170,10 @@ class Hearing:
             if told
             else server_events.failure_event(error)
         )
+
+
+def utterance_of(audio: Int16, settings: Transcription | None) -> Utterance:
+    """Some audio with the language and the prompt that a client gave for what it says."""
+    if settings is None:
+        return Utterance(audio)
+    return Utterance(audio, settings.language, settings.prompt or "")

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from itertools import groupby
 
-from realtime.items import AnyItem, FunctionCall, FunctionResult
+from realtime.items import AnyItem, FunctionCall, FunctionResult, Item
 from realtime.prompt import CHARS_PER_TOKEN, Message, ToolCall, tokens_of
 
 LOW_WATER = 0.5
@@ -31,8 +31,18 @@ Line = tuple[str, Message]
 
 
 def lines_of(items: Iterable[AnyItem]) -> list[Line]:
-    """Each item that has something to tell, in order."""
-    return [(i.id, message) for i in items if (message := message_of(i))]
+    """Each item that has something to tell, in order; one that goes on with the message before it
+    is a part of that."""
+    lines: list[Line] = []
+    for item in items:
+        if not (message := message_of(item)):
+            continue
+        if isinstance(item, Item) and item.goes_on and lines and lines[-1][1].role == "assistant":
+            begun, said = lines[-1]
+            lines[-1] = (begun, replace(said, text=f"{said.text} {message.text.lstrip()}"))
+        else:
+            lines.append((item.id, message))
+    return lines
 
 
 def message_of(item: AnyItem) -> Message | None:

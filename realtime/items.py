@@ -44,6 +44,8 @@ class Item:
     """Of the item's audio."""
     language: str | None = None
     """That a user's audio was found to be in."""
+    goes_on: bool = False
+    """It says the rest of the message before it, which was broken off."""
     played_samples: int | None = None
     """What the client says that it played, which is better than any model of it."""
 

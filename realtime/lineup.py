@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import bootstrap
 from realtime.engines.echo import EchoReplier
 from realtime.engines.embedded_voice import EmbeddedVoice
+from realtime.engines.end_of_turn import SmartTurn
 from realtime.engines.llm import EmbeddedReplier
 from realtime.engines.openai_chat import OpenAIReplier
 from realtime.metrics import Metrics
@@ -50,7 +51,14 @@ def plan_of(settings: Settings) -> bootstrap.Plan:
         whisper=settings.whisper or None,
         voice=named,
         llm=settings.replier == "embedded",
+        end_of_turn=settings.end_of_turn != "off",
     )
+
+
+def without_end_of_turn(plan: bootstrap.Plan) -> bootstrap.Plan:
+    """The plan for a start on which that model cannot be had."""
+    models = tuple(model for model in plan.models if model.role != "end_of_turn")
+    return bootstrap.Plan(plan.profile, models)
 
 
 def names_of(settings: Settings) -> tuple[str, ...]:
@@ -88,6 +96,15 @@ def replier_of(
                 metrics=metrics,
             )
     return EmbeddedReplier(models["llm"], threads=budget.llm, metrics=metrics)
+
+
+def end_of_turn_of(
+    settings: Settings, models: Mapping[str, Path], metrics: Metrics
+) -> SmartTurn | None:
+    """What tells whether somebody who pauses is done; None where silence alone does."""
+    if settings.end_of_turn == "off" or "end_of_turn" not in models:
+        return None
+    return SmartTurn(models["end_of_turn"], metrics=metrics)
 
 
 def engine_of_voice(

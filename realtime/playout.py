@@ -33,6 +33,10 @@ class Playout:
         """How much audio the client holds that it has not played yet, in seconds."""
         return (self.sent - self._heard_at(now_s)) / self.rate_hz
 
+    def quiet_s(self, now_s: float) -> float:
+        """Since when the client has had nothing to play, in seconds."""
+        return max(0.0, now_s - self._since_s - (self.sent - self._heard) / self.rate_hz)
+
     def stop(self, now_s: float) -> int:
         """Playback ends here, as at an interruption; returns the samples heard."""
         self.sent = self.heard(now_s)

@@ -9,17 +9,18 @@ response as they are written.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable, Hashable
+from collections.abc import AsyncGenerator, AsyncIterable, Hashable, Iterator
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from realtime.audio import AUDIBLE_LEVEL, Int16
-from realtime.engines import Delta, Engines, Line
+from realtime.engines import CallPart, Delta, Engines, Line
 from realtime.items import Piece
 from realtime.playout import Pacing
 from realtime.response import Response
+from realtime.script import Script
 from realtime.sentences import SentenceCutter
 from realtime.speakable import speakable
 
@@ -37,14 +38,31 @@ DELTA_MS = 100
 
 
 @dataclass(frozen=True)
+class Sound:
+    """A piece that was begun to be spoken before it was needed."""
+
+    line: Line
+    audio: Script[Int16]
+
+
+@dataclass(frozen=True)
 class Speech:
     """How a reply is spoken: each piece as `manner`, with the piece for its text.
 
-    `pacing` None sends audio as fast as it is made.
+    `pacing` None sends audio as fast as it is made. `begun` is read in place of the voice where it
+    is of the same line.
     """
 
     manner: Line
     pacing: Pacing | None
+    begun: Sound | None = None
+
+    def speak(self, text: str, engines: Engines, owner: Hashable) -> AsyncGenerator[Int16, None]:
+        """A piece's audio."""
+        line, begun = replace(self.manner, text=text), self.begun
+        if begun and begun.line == line and not begun.audio.failed:
+            return begun.audio.read()
+        return engines.voice.speak(line, owner=owner)
 
 
 @dataclass(frozen=True)
@@ -55,6 +73,42 @@ class _Spoken:
     text: str
 
 
+@dataclass
+class Unsaid:
+    """What was read of a reply's text and not told to anybody: it was cut off on its way.
+
+    `rest` and `calls` are to be asked for when nobody makes the reply any more.
+    """
+
+    calls: list[CallPart] = field(default_factory=list)
+    _pieces: list[str] = field(default_factory=list)
+    _cutting: Iterator[str] = field(default_factory=lambda: iter(()))
+    _cutter: SentenceCutter | None = None
+
+    def take(self, cutter: SentenceCutter, delta: Delta) -> Iterator[str]:
+        """The pieces that are complete with a delta; who stops half-way leaves the others here."""
+        if delta.call:
+            self.calls.append(delta.call)
+        self._cutter, self._cutting = cutter, cut_delta(cutter, delta)
+        return self._cutting
+
+    def end(self, cutter: SentenceCutter) -> Iterator[str]:
+        """The same at the text's end."""
+        self._cutting = iter(cutter.flush())
+        return self._cutting
+
+    def keep(self, written: str) -> None:
+        """A piece came too late."""
+        self._pieces.append(written)
+
+    def rest(self) -> str:
+        """The text that was left, once; what the model writes next may be put behind it."""
+        left = [*self._pieces, *self._cutting]
+        self._pieces.clear()
+        last = self._cutter.take_rest() if self._cutter else ""
+        return f"{' '.join(left)} {last.lstrip()}"
+
+
 async def make_reply(
     response: Response,
     text: AsyncIterable[Delta],
@@ -62,10 +116,12 @@ async def make_reply(
     *,
     speech: Speech | None,
     owner: Hashable,
+    unsaid: Unsaid | None = None,
 ) -> bool:
     """Cut, speak and send one reply into `response`; True if the length limit ended it.
 
-    `text` is an async generator; it is closed here. Without `speech` the reply stays text.
+    `text` is an async generator; it is closed here. Without `speech` the reply stays text. `unsaid`
+    keeps what is on its way when the reply is cancelled.
 
     Raises:
         StageError: a stage failed; what was said until then has been sent.
@@ -75,9 +131,13 @@ async def make_reply(
     try:
         async with asyncio.TaskGroup() as tasks:
             cutter = SentenceCutter(shortest_chars=engines.voice.shortest_chars)
-            writing = tasks.create_task(_write(response, text, pieces, cutter if speech else None))
+            writing = tasks.create_task(
+                _write(response, text, pieces, cutter, unsaid or Unsaid())
+                if speech
+                else _write_text(response, text)
+            )
             if speech:
-                tasks.create_task(_speak(response, engines, pieces, sounds, speech.manner, owner))
+                tasks.create_task(_speak(response, engines, pieces, sounds, speech, owner))
                 tasks.create_task(_send(response, sounds, speech.pacing))
     except ExceptionGroup as group:
         raise group.exceptions[0] from group
@@ -88,16 +148,17 @@ async def _write(
     response: Response,
     text: AsyncIterable[Delta],
     pieces: asyncio.Queue[_Spoken | None],
-    cutter: SentenceCutter | None,
+    cutter: SentenceCutter,
+    unsaid: Unsaid,
 ) -> bool:
     """The model's text into pieces; each is told to the client as it is queued for the voice."""
-    if cutter is None:
-        return await _write_text(response, text)
     cut = said = False
 
     async def say(written: str) -> None:
         nonlocal said
-        if words := speakable(written):
+        if response.done:
+            unsaid.keep(written)
+        elif words := speakable(written):
             piece = response.say(f" {words}" if said else words)
             said = True
             await pieces.put(_Spoken(piece, words))
@@ -105,19 +166,25 @@ async def _write(
     async with aclosing(text) as deltas:  # type: ignore[type-var]
         async for delta in deltas:
             cut = cut or delta.cut
-            for start in range(0, len(delta.text), DELTA_CHARS):
-                for written in cutter.push(delta.text[start : start + DELTA_CHARS]):
-                    await say(written)
-            if delta.call:  # what was said before it is whole, and is spoken while it is written
-                for written in cutter.flush():
-                    await say(written)
+            for written in unsaid.take(cutter, delta):
+                await say(written)
             _pass_on(response, delta)
-    for written in cutter.flush():
+            if not response.done:
+                unsaid.calls.clear()
+    for written in unsaid.end(cutter):
         # a sentence that the length limit broke off is worse than none, if something was said
         if not (cut and said):
             await say(written)
     await pieces.put(None)
     return cut
+
+
+def cut_delta(cutter: SentenceCutter, delta: Delta) -> Iterator[str]:
+    """The pieces that are complete with a delta."""
+    for start in range(0, len(delta.text), DELTA_CHARS):
+        yield from cutter.push(delta.text[start : start + DELTA_CHARS])
+    if delta.call:  # what was said before it is whole, and is spoken while it is written
+        yield from cutter.flush()
 
 
 async def _write_text(response: Response, text: AsyncIterable[Delta]) -> bool:
@@ -145,15 +212,14 @@ async def _speak(
     engines: Engines,
     pieces: asyncio.Queue[_Spoken | None],
     sounds: asyncio.Queue[Int16 | None],
-    manner: Line,
+    speech: Speech,
     owner: Hashable,
 ) -> None:
     """Pieces to audio, in order; each piece learns where its words sound."""
     made = 0
     while (spoken := await pieces.get()) is not None:
         spoken.piece.start = made
-        line = replace(manner, text=spoken.text)
-        async with aclosing(engines.voice.speak(line, owner=owner)) as chunks:
+        async with aclosing(speech.speak(spoken.text, engines, owner)) as chunks:
             async for audio in chunks:
                 sound = response.render(audio)
                 spoken.piece.samples = made - spoken.piece.start + _audible(sound)

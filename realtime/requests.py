@@ -18,6 +18,7 @@ from realtime.outbox import Outbox
 from realtime.session import Session
 
 MAX_APPEND_BYTES = 15 * 1024 * 1024
+MIN_COMMIT_MS = 100
 
 
 class Requests:
@@ -55,7 +56,7 @@ class Requests:
             ProtocolError: it is too large.
         """
         _bounded(len(data))
-        await self._session.hear(byte_slices(data, self._session.slice_bytes))
+        await self._session.listening.hear(byte_slices(data, self._session.listening.slice_bytes))
 
     async def _update(self, event: client_events.SessionUpdate) -> None:
         self._session.configure(event.session)
@@ -65,9 +66,18 @@ class Requests:
 
     async def _append(self, event: client_events.AudioAppend) -> None:
         _bounded(len(event.audio) * 3 // 4)
-        await self._session.hear(base64_slices(event.audio, self._session.slice_bytes))
+        await self._session.listening.hear(
+            base64_slices(event.audio, self._session.listening.slice_bytes)
+        )
 
     async def _commit(self, event: client_events.AudioCommit) -> None:
+        buffered_ms = self._session.listening.ear.buffered_ms
+        if buffered_ms < MIN_COMMIT_MS:
+            raise ProtocolError(
+                "Error committing input audio buffer: buffer too small. Expected at least "
+                f"{MIN_COMMIT_MS}ms of audio, but buffer only has {buffered_ms:.2f}ms of audio.",
+                code="input_audio_buffer_commit_empty",
+            )
         self._session.commit()
 
     async def _clear(self, event: client_events.AudioClear) -> None:
@@ -99,10 +109,26 @@ class Requests:
         )
 
     async def _create_response(self, event: client_events.ResponseCreate) -> None:
+        if self._session.config.type != "realtime":
+            raise ProtocolError(
+                "a session of type 'transcription' makes no responses; open one without "
+                "`intent=transcription`, or send session.update with type 'realtime'",
+                code="response_not_supported",
+                param="type",
+            )
+        if active := self._session.active:
+            raise ProtocolError(
+                f"Conversation already has an active response in progress: {active.id}",
+                code="conversation_already_has_active_response",
+            )
         self._session.respond(event.response or client_events.ResponseBody())
 
     async def _cancel_response(self, event: client_events.ResponseCancel) -> None:
-        self._session.cancel(event.response_id)
+        """Clients that cancel what has ended know the code, and go on."""
+        if not self._session.cancel(event.response_id):
+            raise ProtocolError(
+                "Cancellation failed: no active response found", code="response_cancel_not_active"
+            )
 
     async def _ignore(self, event: client_events.OutputAudioClear) -> None:
         """Meant for WebRTC; a WebSocket client clears its own playback."""

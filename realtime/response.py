@@ -46,6 +46,7 @@ class Response:
         binary: bool,
         answers: bool,
         in_history: bool,
+        goes_on: bool = False,
     ) -> None:
         self.id = new_id("resp")
         self.number = number
@@ -70,6 +71,7 @@ class Response:
             "output_audio" if spoken else "output_text",
             status="in_progress",
             rate_hz=wire.rate_hz,
+            goes_on=goes_on,
         )
         """The message; told to the client from its first words on."""
         self._outputs = Outputs(self.id, outbox, conversation if in_history else None)
@@ -121,6 +123,16 @@ class Response:
     def calling(self) -> bool:
         """A call was begun and may not be whole yet."""
         return bool(self._held) or self._calls.is_open
+
+    @property
+    def held(self) -> list[CallPart]:
+        """Calls that wait for the message, and are not told where that is broken off."""
+        return list(self._held)
+
+    @property
+    def speaks(self) -> bool:
+        """Its message has begun, and it is spoken."""
+        return self._spoken and self._index is not None
 
     @property
     def begun(self) -> bool:

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from realtime.engines import Engines, Replier, Voice
+from realtime.engines import Engines, Voice
 from realtime.engines.echo import EchoReplier
 from realtime.engines.embedded_voice import EmbeddedVoice
+from realtime.engines.end_of_turn import SmartTurn
 from realtime.engines.llm import EmbeddedReplier
 from realtime.engines.openai_chat import OpenAIReplier
 from realtime.engines.speech_detector import SileroDetector
@@ -49,14 +50,23 @@ class Runtime:
     whisper: WhisperTranscriber
     replier: AnyReplier
     voice: AnyVoice
+    end_of_turn: SmartTurn | None = None
+    reads_words: bool = False
+    """Whether the embedded language model, if that replies, says where turns may end."""
 
     @property
     def engines(self) -> Engines:
-        replier: Replier = self.replier
-        return Engines(self.detector, self.whisper, replier, self.voice)
+        return Engines(
+            self.detector, self.whisper, self.replier, self.voice, self.end_of_turn, self._reader
+        )
+
+    @property
+    def _reader(self) -> EmbeddedReplier | None:
+        reads = self.reads_words and isinstance(self.replier, EmbeddedReplier)
+        return self.replier if reads else None  # type: ignore[return-value]
 
     def alive(self) -> dict[str, bool]:
-        """Which engines can work now."""
+        """Which engines can work now. Without that of the end of turn the server works too."""
         return {
             "speech_detector": self.detector.alive,
             "whisper": self.whisper.alive,
@@ -72,13 +82,17 @@ class Runtime:
             "replier": self.replier,
             "voice": self.voice,
         }
-        return {name: type(engine).__name__ for name, engine in seams.items()}
+        seen = {name: type(engine).__name__ for name, engine in seams.items()}
+        judges = [type(each).__name__ for each in (self.end_of_turn, self._reader) if each]
+        return {**seen, "end_of_turn": " and ".join(judges) or "silence alone"}
 
     async def close(self) -> None:
         """Stop the worker threads after what they are doing now."""
         await asyncio.gather(
             self.detector.close(), self.whisper.close(), self.voice.close(), self.replier.close()
         )
+        if self.end_of_turn:
+            await self.end_of_turn.close()
 
 
 async def load_embedded(
@@ -90,13 +104,19 @@ async def load_embedded(
     budget: ThreadBudget,
     metrics: Metrics,
     device: str = "auto",
+    whisper_compute: str = "default",
+    whisper_notes: Path | None = None,
     whisper_windows: tuple[float, ...] = WINDOWS_S,
     whisper_batch: int = MAX_BATCH,
+    end_of_turn: SmartTurn | None = None,
+    end_of_turn_required: bool = False,
+    reads_words: bool = False,
     steps: Steps | None = None,
 ) -> Runtime:
     """Load the engines of this process in threads of their own, then warm each with a real pass.
 
-    Without a `voice` the embedded one speaks.
+    Without a `voice` the embedded one speaks. An end-of-turn model that cannot be loaded is left
+    out and silence alone ends turns, unless it is required.
     """
     steps = steps or Steps()
     runtime = Runtime(
@@ -106,17 +126,22 @@ async def load_embedded(
             threads=budget.whisper,
             metrics=metrics,
             device=device,
+            compute=whisper_compute,
+            notes=whisper_notes,
             windows=whisper_windows,
             max_batch=whisper_batch,
         ),
         replier=replier,
         voice=voice or EmbeddedVoice(metrics=metrics),
+        reads_words=reads_words,
     )
     own = (runtime.detector, runtime.whisper, runtime.voice)
     await asyncio.gather(
         *(asyncio.to_thread(_timed, "loaded", engine.load, engine) for engine in own),
         _load_replier(runtime.replier),
     )
+    if end_of_turn:
+        runtime.end_of_turn = await _prepared(end_of_turn, required=end_of_turn_required)
     steps.done("load")
     await asyncio.gather(
         *(asyncio.to_thread(_timed, "warmed", engine.warm, engine) for engine in own),
@@ -124,6 +149,8 @@ async def load_embedded(
     )
     for engine in own:
         engine.start()
+    if runtime.end_of_turn:
+        runtime.end_of_turn.start()
     steps.done("warm-up")
     return runtime
 
@@ -132,6 +159,23 @@ def _timed(what: str, work: Callable[[], None], engine: object) -> None:
     begun = time.perf_counter()
     work()
     log.debug("%s %s in %.2f s", type(engine).__name__, what, time.perf_counter() - begun)
+
+
+async def _prepared(model: SmartTurn, *, required: bool) -> SmartTurn | None:
+    """The end-of-turn model, loaded and warm; None if that fails and it is not required."""
+
+    def prepare() -> None:
+        model.load()
+        model.warm()
+
+    try:
+        await asyncio.to_thread(prepare)
+    except Exception as error:
+        if required:
+            raise
+        log.warning("the end-of-turn model cannot be loaded, silence alone ends turns: %s", error)
+        return None
+    return model
 
 
 async def _load_replier(replier: AnyReplier) -> None:

@@ -68,6 +68,11 @@ class SentenceCutter:
         piece, self._text = self._text.strip(), ""
         return [piece] if piece else []
 
+    def take_rest(self) -> str:
+        """What is not cut yet, as it was written, without cutting it; once."""
+        rest, self._text = self._text, ""
+        return rest
+
     def _next_end(self) -> int | None:
         end = self._sentence_end()
         if self._first:

@@ -1,6 +1,6 @@
 """One caller, from microphone to loudspeaker. Read it top to bottom: that is the way of a turn.
 
-    listen      audio -> the ear -> turn events
+    listen      audio -> `listening`: the ear, and what can be known ahead -> turn events
     start       speech is confirmed: the client is told, and a running reply is interrupted
     stop        the turn is over: `hearing` makes an item of its audio and has it transcribed
     respond     words start a reply: `speaker` has it written, spoken and sent
@@ -13,32 +13,27 @@ every utterance has its words. The session owns all its tasks; its end cancels a
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
-from collections.abc import Awaitable, Coroutine, Iterable
+from collections.abc import Coroutine
 from typing import Any
 
 from realtime import client_events, server_events
-from realtime.audio import SLICE_MS, Int16
+from realtime.audio import EAR_RATE_HZ, Int16
 from realtime.conversation import Conversation
-from realtime.ear import Ear
-from realtime.engines import Engines
-from realtime.errors import ProtocolError, StageError
+from realtime.draft import Draft, Plan
+from realtime.engines import Engines, Transcript
 from realtime.hearing import Hearing
+from realtime.idling import Idling
 from realtime.ids import new_id
+from realtime.listening import Listening
 from realtime.metrics import Metrics
 from realtime.outbox import Outbox
 from realtime.response import Response
 from realtime.session_config import ServerVad, SessionConfig
 from realtime.speaker import Manners, Speaker
-from realtime.turns import SpeechStarted, SpeechStopped, TurnEvent
+from realtime.turn_timing import TurnWatch, faint_end
+from realtime.turns import SpeechStarted, SpeechStopped
 from realtime.voice_choice import check_voice
-
-log = logging.getLogger("banter.session")
-
-MIN_COMMIT_MS = 100
-QUIET_GRACE_MS = 300
-"""Beyond `silence_duration_ms` without any audio, a turn in progress is given silence."""
 
 SESSION_HOURS = 1
 """Told as `expires_at`; nothing ends a session at that time."""
@@ -62,16 +57,12 @@ class Session:
         self._engines, self._outbox, self._metrics = engines, outbox, metrics
         self._expires_at = int(time.time()) + SESSION_HOURS * 3600
         self.conversation = Conversation(new_id("conv"))
+        self.timing = TurnWatch()
         self._manners = manners
-        self._ear = Ear(engines.detector, owner=self.id)
-        self._ear.configure(config.audio.input.turn_detection, config.input_format)
-        self._heard_s = 0.0
-        self._dropped = 0
         self._item_id = new_id("item")
         self._turn_start = 0
         self._speaking = False
         self._unanswered = False
-        self._idle: asyncio.Task[None] | None = None
         self._tasks = asyncio.TaskGroup()
         self._hearing = Hearing(
             self.id,
@@ -81,6 +72,7 @@ class Session:
             metrics=metrics,
             tasks=self._tasks,
             heard=self._heard,
+            judge=lambda text, said: self._speaker.kept.judge(text, said),
         )
         self._speaker = Speaker(
             self.id,
@@ -94,19 +86,36 @@ class Session:
             heard_all=self._heard_all,
             finished=self._finished,
         )
+        self.listening = Listening(
+            engines,
+            outbox,
+            self._speaker,
+            owner=self.id,
+            own=self._own,
+            metrics=metrics,
+            config=config,
+            speculates=manners.speculates,
+            started=self._start,
+            stopped=self._stop,
+            tell=lambda delta: self._hearing.tell_delta(self._item_id, delta),
+            plan=self._plan,
+            reads=lambda: manners.speculates and engines.reader is not None and self._answers,
+        )
+        self._ear, self._ahead = self.listening.ear, self.listening.ahead
+        self._idling = Idling(own=self._own, over=self._idle_out)
 
     async def __aenter__(self) -> Session:
         await self._tasks.__aenter__()
         self._outbox.put(server_events.SessionCreated(session=self._wire()))
         if self._manners.greeting and self._converses:
-            self._respond(client_events.ResponseBody(), saying=self._manners.greeting)
+            self.respond(client_events.ResponseBody(), saying=self._manners.greeting)
         return self
 
     async def __aexit__(self, *exc: Any) -> None:
         self._speaker.close()
+        self.listening.close()
         self._hearing.close()
-        if self._idle:
-            self._idle.cancel()
+        self._idling.stop()
         try:
             await self._tasks.__aexit__(*exc)
         except BaseExceptionGroup as group:
@@ -117,81 +126,12 @@ class Session:
         """False in a session for transcription: it hears, and never says anything."""
         return self.config.type == "realtime"
 
-    @property
-    def quiet_after_s(self) -> float | None:
-        """Without audio for this long, call `quiet`; None while no turn could be left open."""
-        detection = self.config.audio.input.turn_detection
-        if detection is None or self._ear.turns.idle:
-            return None
-        limit_s = (detection.turn_settings().silence_duration_ms + QUIET_GRACE_MS) / 1000
-        return max(0.0, self._heard_s + limit_s - asyncio.get_running_loop().time())
-
-    @property
-    def slice_bytes(self) -> int:
-        """Bytes in `SLICE_MS` of the client's audio."""
-        wire = self.config.input_format
-        return wire.rate_hz * wire.sample_bytes * SLICE_MS // 1000
-
-    # --- listen ---------------------------------------------------------------------------------
-
-    async def hear(self, slices: Iterable[bytes]) -> None:
-        """Raw audio in the session's input format; odd bytes are carried over from slice to slice.
-
-        Slices are at most `SLICE_MS` long; other sessions get their turn between two of them.
-        """
-        for piece in slices:
-            self._heard_s = asyncio.get_running_loop().time()
-            await self._attend(self._ear.hear(piece))
-            self._tell_dropped()
-            await asyncio.sleep(0)
-
-    async def quiet(self) -> None:
-        """The client stopped sending in mid-turn: silence in its place ends the turn."""
-        self._metrics.count("turns.ended_by_quiet")
-        for _ in range(100):
-            if self._ear.turns.idle:
-                return
-            await self._attend(self._ear.supply_silence(SLICE_MS))
-
-    def _tell_dropped(self) -> None:
-        """Audio that nobody commits is lost in the end: counted always, and told when it begins."""
-        dropped, self._dropped = (
-            self._ear.dropped_samples - self._dropped,
-            self._ear.dropped_samples,
-        )
-        if not dropped:
-            return
-        self._metrics.count("audio.dropped_samples", dropped)
-        if dropped == self._dropped:
-            message = "the input audio buffer is full and its oldest audio is being dropped: "
-            body = server_events.ErrorBody(
-                type="invalid_request_error",
-                code="input_audio_buffer_full",
-                message=f"{message}commit or clear it",
-            )
-            self._outbox.put(server_events.Error(error=body))
-
-    async def _attend(self, hearing: Awaitable[list[TurnEvent]]) -> None:
-        """Act on the turn events in some audio; a detector that fails costs that audio alone."""
-        try:
-            found = await hearing
-        except StageError as error:
-            self._metrics.count("hearing.failed")
-            log.warning("session %s: hearing failed: %s", self.id, error)
-            self._ear.skip()
-            self._outbox.put(server_events.failure_event(error))
-            return
-        for event in found:
-            if isinstance(event, SpeechStarted):
-                self._start(event)
-            else:
-                self._stop(event)
-
     # --- start and stop of a turn ---------------------------------------------------------------
 
     def _start(self, event: SpeechStarted) -> None:
         self._speaking = True
-        self._stop_idling()
+        self._idling.stop()
+        self._speaker.hold(None)
         self._item_id, self._turn_start = new_id("item"), event.start
         start_ms = self._ear.client_ms(event.start)
         self._outbox.put(
@@ -208,14 +148,42 @@ class Session:
         self._speaking = event.split
         end_ms = self._ear.client_ms(event.end)
         self._outbox.put(server_events.SpeechStopped(audio_end_ms=end_ms, item_id=self._item_id))
-        detection = self.config.audio.input.turn_detection
-        answer = detection is not None and detection.create_response and self._converses
-        self._commit(self._ear.turn_audio(event, self._turn_start), answer=answer)
+        audio = self._ear.turn_audio(event, self._turn_start)
+        draft = self._ahead.draft(event)
+        said = self.listening.said(self._turn_start, event.last_speech)
+        silence = self._ear.received - event.last_speech
+        spoken = audio[: event.last_speech - self._turn_start]
+        self._time_turn(silence + faint_end(spoken), draft)
+        self._commit(audio, answer=self._answers, draft=draft, said=said)
+        self._speaker.hold(draft)
         self._metrics.count("turns")
 
-    def _commit(self, audio: Int16, *, answer: bool) -> None:
+    def _time_turn(self, silence: int, draft: Draft | None = None) -> None:
+        """A turn is over, and this many of the ear's samples ago nothing was said any more."""
+        now_s, silence_s = asyncio.get_running_loop().time(), silence / EAR_RATE_HZ
+        self.timing.ended(
+            self._item_id, now_s, silence_s, lambda: draft is not None and draft.taken
+        )
+
+    @property
+    def _answers(self) -> bool:
+        """Whether a turn asks for a response."""
+        detection = self.config.audio.input.turn_detection
+        return detection is not None and detection.create_response and self._converses
+
+    def _commit(
+        self, audio: Int16, *, answer: bool, draft: Draft | None = None, said: str = ""
+    ) -> None:
         settings = self.config.audio.input.transcription
-        self._hearing.commit(self._take_item_id(), audio, settings, answer=answer)
+        shown = self._ahead.words()
+        item_id = self._take_item_id()
+        self._hearing.commit(item_id, audio, settings, shown, answer=answer, draft=draft, said=said)
+
+    def _plan(self, heard: Transcript) -> Plan | None:
+        """What would be replied if the turn were over, and these its words."""
+        if not self._manners.speculates or self._hearing.busy or not self._answers:
+            return None
+        return self._speaker.plan(self.config, heard)
 
     def _take_item_id(self) -> str:
         """The id of the item that is being heard; what comes next has another."""
@@ -233,25 +201,37 @@ class Session:
     def _answer(self) -> None:
         """Start a reply to what was said, unless somebody speaks, is being replied to, or is still
         being transcribed: each of these calls again when it ends."""
-        busy = self._speaking or self._hearing.busy or self._speaker.active
-        if self._unanswered and not busy:
-            self._respond(client_events.ResponseBody(), answers=True)
+        if self._speaking or self._hearing.busy or self.active:
+            return
+        if self._converses and self._speaker.resume(self.config):
+            self.timing.resumed()
+            self._unanswered = False
+            self._idling.stop()
+        elif self._unanswered:
+            self.respond(client_events.ResponseBody(), answers=True)
 
-    def _respond(
+    def respond(
         self, body: client_events.ResponseBody, *, saying: str = "", answers: bool = False
     ) -> None:
+        """Start a response, while there is none; it waits for the words of what was committed
+        before."""
         self._speaker.respond(self.config, body, saying=saying, answers=answers)
-        self._stop_idling()
+        self._idling.stop()
 
     def _interrupt(self) -> None:
         stopped = self._speaker.interrupt()
+        if not self._answers:
+            self._speaker.kept.forget()  # this client decides itself when something is said
         if stopped and stopped.answers and stopped.unheard:
             self._unanswered = True  # not a word of the answer was heard: the question is open
 
     def _finished(self, response: Response) -> None:
         self._answer()
-        if not self._speaker.active:
-            self._start_idling(response)
+        detection = self.config.audio.input.turn_detection
+        if self._speaker.active or self._speaking or not isinstance(detection, ServerVad):
+            return
+        if detection.idle_timeout_ms:
+            self._idling.start(response, detection.idle_timeout_ms)
 
     async def _heard_all(self, answers: bool) -> None:
         """Wait for the words of all that was committed; the reply that follows `answers` them."""
@@ -259,33 +239,19 @@ class Session:
         if answers:
             self._unanswered = False
 
-    # --- nobody says anything -------------------------------------------------------------------
-
-    def _start_idling(self, response: Response) -> None:
-        detection = self.config.audio.input.turn_detection
-        if isinstance(detection, ServerVad) and detection.idle_timeout_ms and not self._speaking:
-            self._stop_idling()
-            self._idle = self._own(self._idle_out(response, detection.idle_timeout_ms / 1000))
-
-    def _stop_idling(self) -> None:
-        if self._idle and self._idle is not asyncio.current_task():
-            self._idle.cancel()
-
-    async def _idle_out(self, response: Response, idle_s: float) -> None:
+    def _idle_out(self, idle_ms: int) -> None:
         """The reply was played and nothing was said for a while: the assistant speaks again."""
-        await asyncio.sleep(response.playout.ahead_s(asyncio.get_running_loop().time()) + idle_s)
         if self._speaker.active or self._speaking or self._hearing.busy:
             return
         end_ms = self._ear.client_ms(self._ear.turns.position)
-        start_ms = max(0, end_ms - int(idle_s * 1000))
+        start_ms = max(0, end_ms - idle_ms)
         self._outbox.put(
             server_events.TimeoutTriggered(
                 audio_start_ms=start_ms, audio_end_ms=end_ms, item_id=self._item_id
             )
         )
-        item = self._hearing.add(self._take_item_id())
-        item.text = ""
-        self._respond(client_events.ResponseBody())
+        self._hearing.add(self._take_item_id()).text = ""
+        self.respond(client_events.ResponseBody())
 
     # --- what a client may ask for in so many words ---------------------------------------------
 
@@ -303,32 +269,25 @@ class Session:
         if not self._converses:
             self._unanswered = False
             self._speaker.stop("client_cancelled")
-        self._ear.configure(self.config.audio.input.turn_detection, self.config.input_format)
+        self.listening.configure(self.config)
         if self._speaking and not self._ear.turns.in_turn:
             self._end_speech()
-        self._stop_idling()
+        self._idling.stop()
         self._outbox.put(server_events.SessionUpdated(session=self._wire()))
         self._answer()
 
     def commit(self) -> None:
-        """Make an item of what was heard since the last one; starts no response.
-
-        Raises:
-            ProtocolError: there is less than 100 ms of audio.
-        """
-        if self._ear.buffered_ms < MIN_COMMIT_MS:
-            raise ProtocolError(
-                "Error committing input audio buffer: buffer too small. Expected at least "
-                f"{MIN_COMMIT_MS}ms of audio, but buffer only has {self._ear.buffered_ms:.2f}ms "
-                "of audio.",
-                code="input_audio_buffer_commit_empty",
-            )
+        """Make an item of what was heard since the last one; starts no response."""
+        self.listening.undoubt()
         if self._speaking:
             self._end_speech()
+        self._time_turn(0)
         self._commit(self._ear.commit(), answer=False)
 
     def _end_speech(self) -> None:
         """A turn in progress ends because the client says so."""
+        self._speaker.kept.forget()
+        self._ahead.drop_draft()
         end_ms = self._ear.client_ms(self._ear.turns.position)
         self._outbox.put(server_events.SpeechStopped(audio_end_ms=end_ms, item_id=self._item_id))
         self._speaking = False
@@ -337,49 +296,33 @@ class Session:
         """Forget what was heard and not committed, and a turn in progress with it."""
         if self._speaking:
             self._end_speech()
+        self.listening.undoubt()
         self._ear.clear()
+        self._ahead.drop()
         self._item_id = new_id("item")
         self._outbox.put(server_events.AudioCleared())
         self._answer()
-
-    def respond(self, body: client_events.ResponseBody) -> None:
-        """Start a response now; it waits for the words of what was committed before.
-
-        Raises:
-            ProtocolError: one is running already, or the session is for transcription.
-        """
-        if not self._converses:
-            raise ProtocolError(
-                "a session of type 'transcription' makes no responses; open one without "
-                "`intent=transcription`, or send session.update with type 'realtime'",
-                code="response_not_supported",
-                param="type",
-            )
-        if active := self._speaker.active:
-            raise ProtocolError(
-                f"Conversation already has an active response in progress: {active.id}",
-                code="conversation_already_has_active_response",
-            )
-        self._respond(body)
 
     def truncate(self, item_id: str, heard_ms: int) -> None:
         """Keep of a spoken item what the client says that it played."""
         self.conversation.cut(item_id, heard_ms)
         self._speaker.played(item_id)
 
-    def cancel(self, response_id: str | None) -> None:
-        """Stop the running response, if it is the one that is meant.
+    @property
+    def active(self) -> Response | None:
+        """The response that runs."""
+        return self._speaker.active
 
-        Raises:
-            ProtocolError: no such response is running; clients know the code and go on.
-        """
-        active = self._speaker.active
+    def cancel(self, response_id: str | None) -> bool:
+        """Stop the running response, if it is the one that is meant; whether it was. Nothing
+        follows of one that was interrupted, either way."""
+        active = self.active
+        self._speaker.kept.forget()
         if active is None or response_id not in (None, active.id):
-            raise ProtocolError(
-                "Cancellation failed: no active response found", code="response_cancel_not_active"
-            )
+            return False
         self._speaker.stop("client_cancelled")
         self._answer()
+        return True
 
     def _own(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         return self._tasks.create_task(work)

@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from realtime.dialect import nested
+from realtime.endpointing import SILENCE_MS, Eagerness, by_eagerness, by_model, exactly
 from realtime.errors import ProtocolError
 from realtime.formats import Format
 from realtime.model_names import REALTIME_MODEL, TRANSCRIPTION_MODEL
@@ -37,31 +38,34 @@ MAX_SESSION_BYTES = 512 * 1024
 ModelName = Annotated[str, Meta(max_length=256)]
 ReplyTokens = Annotated[int, Meta(ge=1, le=4_096)] | Literal["inf"]
 
-EAGERNESS_SILENCE_MS = {"low": 900, "medium": 600, "high": 400, "auto": 600}
-"""Silence that ends a turn under `semantic_vad`, as long as no end-of-turn model is loaded."""
-
 
 class ServerVad(Struct, tag_field="type", tag="server_vad"):
+    """A silence that a client sets is what ends a turn, to the millisecond. One that nobody set is
+    `SILENCE_MS`, and an end-of-turn model may end the turn sooner or later than that."""
+
     threshold: Threshold = 0.5
     prefix_padding_ms: PaddingMs = 300
-    silence_duration_ms: SilenceMs = 500
+    silence_duration_ms: SilenceMs | None = None
+    """None where no client has set it; it is told as `SILENCE_MS`."""
     idle_timeout_ms: IdleMs | None = None
     create_response: bool = True
     interrupt_response: bool = True
 
     def turn_settings(self) -> TurnSettings:
-        return TurnSettings(self.prefix_padding_ms, self.silence_duration_ms)
+        silence_ms = self.silence_duration_ms
+        waits = by_model() if silence_ms is None else exactly(silence_ms)
+        return TurnSettings(self.prefix_padding_ms, waits=waits)
 
 
 class SemanticVad(Struct, tag_field="type", tag="semantic_vad"):
-    eagerness: Literal["auto", "low", "medium", "high"] = "auto"
+    eagerness: Eagerness = "auto"
     create_response: bool = True
     interrupt_response: bool = True
 
     threshold = 0.5
 
     def turn_settings(self) -> TurnSettings:
-        return TurnSettings(silence_duration_ms=EAGERNESS_SILENCE_MS[self.eagerness])
+        return TurnSettings(waits=by_eagerness(self.eagerness))
 
 
 TurnDetection = ServerVad | SemanticVad
@@ -173,13 +177,15 @@ class SessionConfig(Struct):
         """The full effective session as `session.created` and `session.updated` carry it."""
         body = msgspec.to_builtins(self)
         given, made = body["audio"]["input"], body["audio"]["output"]
+        detection = given["turn_detection"] or {}
+        if detection.get("type") == "server_vad" and detection["silence_duration_ms"] is None:
+            detection["silence_duration_ms"] = SILENCE_MS
         if given["transcription"]:
             given["transcription"] = _said(given["transcription"])
         body["audio"]["output"] = _said(made)
         if self.parallel_tool_calls is None:
             del body["parallel_tool_calls"]
         if self.type == "transcription":
-            detection = given["turn_detection"] or {}
             heard = {key: value for key, value in detection.items() if key not in _OF_RESPONSES}
             return {
                 "type": "transcription",

@@ -30,6 +30,12 @@ CHATTERBOX = {
 }
 """Values of `--voice`, and what bootstrap calls their models."""
 
+COMPUTE_TYPES = (
+    *("auto", "default", "int8", "int8_float32", "int8_float16", "int8_bfloat16"),
+    *("int16", "float16", "bfloat16", "float32"),
+)
+"""Values of `--whisper-compute`; but for the first two, CTranslate2's names."""
+
 
 @dataclass(frozen=True)
 class Option:
@@ -258,14 +264,29 @@ OPTIONS = (
         "where the recogniser runs; auto is the GPU where CTranslate2 finds one",
     ),
     Option(
+        "whisper-compute",
+        "auto",
+        _one_of(*COMPUTE_TYPES),
+        "numbers that Whisper computes in; auto tries what the machine has at the first start, "
+        "takes the fastest and notes it on the volume; default is int8, and float16 on a GPU",
+    ),
+    Option(
         "whisper-windows",
-        "15,30",
+        "8,15,30",
         _windows,
         "seconds of audio that Whisper is given at once, rising: speech goes into the shortest "
         "that holds it, 30 is for what was doubtful in a shorter one; 30 alone is always 30 s, as "
         "Whisper was trained",
     ),
     Option("whisper-batch", "8", _at_once, "utterances of different callers in one run of Whisper"),
+    Option(
+        "end-of-turn",
+        "auto",
+        _one_of("auto", "smart-turn", "off"),
+        "what tells whether somebody who pauses is done: smart-turn is a model that listens to the "
+        "last 8 s; auto is the same where it can be had, and the embedded language model, which "
+        "reads the words (with --speculation on); off is plain silence",
+    ),
     Option(
         "voice",
         "auto",
@@ -299,6 +320,20 @@ OPTIONS = (
         _switch,
         "on marks what Chatterbox says, inaudibly, as made by a machine; off means that Resemble's "
         "detector can no longer tell it from a person's voice, and that labelling it is up to you",
+    ),
+    Option(
+        "speculation",
+        "on",
+        _switch,
+        "on begins a reply in a pause that may be the end of the turn, and drops it when speech "
+        "goes on; a language model that is paid for writes some replies that nobody hears",
+    ),
+    Option(
+        "backchannels",
+        "ignore",
+        _one_of("ignore", "interrupt"),
+        "ignore lets a reply go on where somebody only showed over it that he listens (mm-hmm, "
+        "yeah, okay); interrupt takes these for words like any others",
     ),
     Option("instructions", INSTRUCTIONS, str, "what the language model is told at first"),
     Option("greeting", "", str, "said as soon as a caller connects; empty for nothing"),
@@ -350,13 +385,17 @@ class Settings:
     llm_timeout: float
     whisper: str
     device: str
+    whisper_compute: str
     whisper_windows: tuple[float, ...]
     whisper_batch: int
+    end_of_turn: str
     voice: str
     voice_folder: Path | None
     voice_streams: int
     voice_memory: float
     watermark: bool
+    speculation: bool
+    backchannels: str
     instructions: str
     greeting: str
     fallback: str

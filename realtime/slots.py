@@ -60,6 +60,14 @@ class Slots(Generic[Ticket]):
         """How many wait, read or write."""
         return len(self._waiting) + len(self._reading) + len(self._writing)
 
+    @property
+    def spare(self) -> bool:
+        """Whether a reply that is perhaps never said takes nothing from others: no reply waits, is
+        read or writes its first words, and where there are several slots, one more stays free."""
+        replies = [p for p in (*self._waiting.values(), *self._reading.values()) if p.rank == REPLY]
+        left = self._slots - len(self._writing)
+        return not replies and not self._first_words and left >= min(2, self._slots)
+
     def ask(self, ticket: Ticket, *, owner: Hashable, rank: int = REPLY) -> bool:
         """Stand in line; False where too many do."""
         if len(self._lines[rank]) >= self._max_waiting:

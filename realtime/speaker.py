@@ -12,28 +12,32 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 from realtime import client_events
+from realtime.asking import Asking
 from realtime.conversation import Conversation
-from realtime.engines import Delta, Engines, Line
+from realtime.draft import Draft, Plan
+from realtime.engines import Delta, Engines, Transcript
 from realtime.errors import ReplyError, StageError
+from realtime.kept import Kept
+from realtime.loudspeaker import Loudspeaker
 from realtime.metrics import Metrics
 from realtime.order import Order, order_for
 from realtime.outbox import Outbox, OutboxFull
 from realtime.playout import Pacing
 from realtime.prompt import Message
+from realtime.remainder import Remainder
 from realtime.reply import Speech, make_reply
 from realtime.response import Response
 from realtime.session_config import SessionConfig
-from realtime.tools import CALL_TOKENS
-from realtime.voice_choice import OPENAI_VOICES, chosen_voice
 
 log = logging.getLogger("banter.speaker")
 
-DEFAULT_REPLY_TOKENS = 512
-LEAST_PROMPT = 4
-"""Beside functions, instructions and history have at least one in so many of the model's tokens:
-their size is an estimate on the safe side, and a call without its question is of no use."""
+PREPARED_SHARE = 0.9
+"""Of the prompt, for the history that is read ahead. It is shortened here if the words that are
+still to come would not fit: shortened at the reply it would be read anew then, which took 1.9 s."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,10 @@ class Manners:
     """Said as soon as a client connects."""
     fallback: str = ""
     """Said instead of a reply that could not be begun."""
+    speculates: bool = False
+    """Replies are begun in a pause that may be the end of the turn, and held until it is."""
+    backchannels_interrupt: bool = False
+    """A sign of listening ("mm-hmm") ends the reply that it is said over, as any words do."""
 
 
 class Speaker:
@@ -70,6 +78,9 @@ class Speaker:
         finished: Callable[[Response], None],
     ) -> None:
         self.active: Response | None = None
+        self.kept = Kept(conversation, backchannels_interrupt=manners.backchannels_interrupt)
+        self.loudspeaker = Loudspeaker(modelled=manners.pacing is not None)
+        self._asking = Asking(engines, owner=owner, metrics=metrics)
         self._owner, self._engines, self._outbox = owner, engines, outbox
         self._conversation, self._metrics, self._manners = conversation, metrics, manners
         self._binary, self._tasks = binary, tasks
@@ -78,9 +89,15 @@ class Speaker:
         self._replying: asyncio.Task[None] | None = None
         self._preparing: asyncio.Task[None] | None = None
         self._responses = 0
+        self._draft: Draft | None = None
+        self._telling: Remainder | None = None
 
     def close(self) -> None:
         """Cancel what runs; the session's task group awaits it."""
+        self.hold(None)
+        self.kept.forget()
+        if self._telling:
+            self._telling.close()
         for task in (self._replying, self._preparing):
             if task:
                 task.cancel()
@@ -89,7 +106,7 @@ class Speaker:
         """While the caller speaks, the language model reads the history."""
         if self.active or (self._preparing and not self._preparing.done()):
             return
-        budget = self._engines.replier.prompt_tokens
+        budget = int(self._engines.replier.prompt_tokens * PREPARED_SHARE)
         prompt = self._conversation.prompt(config.instructions, budget_tokens=budget)
         self._preparing = self._tasks.create_task(self._prepare(prompt))
 
@@ -100,6 +117,22 @@ class Speaker:
         except Exception:
             self._metrics.count("replies.prepare_failed")
             log.debug("session %s: nothing prepared", self._owner, exc_info=True)
+
+    def plan(self, config: SessionConfig, heard: Transcript) -> Plan | None:
+        """What the reply would be made of, if these were the caller's last words; None while there
+        is another, or no room for one that is perhaps never said."""
+        if self.active or not self._engines.replier.spare:
+            return None
+        if self._preparing:
+            self._preparing.cancel()
+        return self._asking.plan(self._conversation, config, heard)
+
+    def hold(self, draft: Draft | None) -> None:
+        """The turn that this draft answers is over: it waits for its response. Another that still
+        waits is dropped."""
+        held, self._draft = self._draft, draft
+        if held and held is not draft:
+            held.drop()
 
     def respond(
         self,
@@ -117,6 +150,19 @@ class Speaker:
         """
         voices = self._engines.voice.names()
         order = order_for(body, config, self._conversation, voices=voices, saying=saying)
+        remainder = self._begin(order, config, answers=answers, metadata=body.metadata)
+        self._replying = self._tasks.create_task(self._reply(remainder))
+
+    def _begin(
+        self,
+        order: Order,
+        settings: SessionConfig,
+        *,
+        answers: bool,
+        metadata: dict[str, Any] | None = None,
+        rest_of: Remainder | None = None,
+    ) -> Remainder:
+        """Open a response; `settings` are the session's. It may go on with another."""
         config = order.config
         self._responses += 1
         response = Response(
@@ -128,15 +174,22 @@ class Speaker:
             spoken=config.spoken,
             voice=config.audio.output.voice,
             max_output_tokens=config.max_output_tokens,
-            metadata=body.metadata,
+            metadata=metadata,
+            goes_on=rest_of is not None,
             wire=config.output_format,
             binary=self._binary,
         )
         self.active = response
         if order.in_history and config.spoken:
             self._playing = response
+            self.loudspeaker.plays(response)
         response.open()
-        self._replying = self._tasks.create_task(self._reply(response, order))
+        if rest_of is None:
+            self.kept.forget()
+            self._telling = Remainder(response, order, settings, self._tasks.create_task)
+        else:
+            self._telling = rest_of.resumed(response)
+        return self._telling
 
     def played(self, item_id: str) -> None:
         """The client said how far it played this item: that is better than the model of it."""
@@ -155,12 +208,33 @@ class Speaker:
             self._playing = None
             if paced and playing.playout.ahead_s(now_s) > 0:
                 playing.hush(now_s)
+                self._keep(playing)
         aside = self.active and not self.active.in_history
         return None if aside else self.stop("turn_detected")
+
+    def _keep(self, response: Response) -> None:
+        """What is left of it may be said later."""
+        telling = self._telling
+        if telling and telling.response is response and response.speaks:
+            self.kept.keep(telling)
+
+    def resume(self, config: SessionConfig) -> bool:
+        """Say what is left of an interrupted reply, if that is wanted now; whether it was begun."""
+        if (kept := self.kept.take(config)) is None:
+            return False
+        self.hold(None)
+        self._metrics.count(f"replies.resumed.{kept.verdict}")
+        answers = kept.response.answers and kept.response.unheard
+        remainder = self._begin(kept.order, config, answers=answers, rest_of=kept)
+        self._replying = self._tasks.create_task(self._reply(remainder))
+        return True
+
+    # --- from the first word to the last --------------------------------------------------------
 
     def stop(self, reason: str) -> Response | None:
         """Stop the response at once; the one that was stopped."""
         active, self.active = self.active, None
+        self.hold(None)
         if active is None:
             return None
         if self._playing is active:
@@ -169,17 +243,22 @@ class Speaker:
         active.hush(asyncio.get_running_loop().time() if paced else None)
         active.close("cancelled", {"reason": reason})
         self._metrics.count("replies.interrupted")
+        if reason == "turn_detected":
+            self._keep(active)
+        if self._telling and not self.kept.holds(self._telling):
+            self._telling.close()
         if self._replying:
             self._replying.cancel()
         return active
 
-    async def _reply(self, response: Response, order: Order) -> None:
+    async def _reply(self, remainder: Remainder) -> None:
         """One response to its end; always closes it."""
+        response, order = remainder.response, remainder.order
         try:
             await self._heard_all(order.attends)
             if self._preparing:
                 self._preparing.cancel()
-            cut = await self._say(response, order)
+            cut = await self._say(remainder)
             if cut and (response.calling or order.config.max_output_tokens != "inf"):
                 response.close("incomplete", {"reason": "max_output_tokens"})
             else:
@@ -197,66 +276,57 @@ class Speaker:
             body = {"type": "server_error", "code": "internal_error", "message": "internal error"}
             response.close("failed", {"error": body})
         if self.active is response:
+            remainder.close()
             self.active = None
             self._finished(response)
 
-    async def _say(self, response: Response, order: Order) -> bool:
+    async def _say(self, remainder: Remainder) -> bool:
         """Make the reply; where it cannot be begun, say the sentence that is kept for that.
 
         Not where a program waits for the answer instead of the caller: it must know of the failure.
         """
+        response, order = remainder.response, remainder.order
         pacing = self._manners.pacing if response.in_history else None
-        manner = self._manner(order.config, order.talk)
-        speech = Speech(manner, pacing) if order.config.spoken else None
-        text = _fixed(order.saying) if order.saying else self._written(response, order)
+        manner = self._asking.manner(order)
+        draft, self._draft = self._draft, None
+        begun = draft.sound if draft else None
+        speech = Speech(manner, pacing, begun) if manner else None
+        if draft:
+            remainder.answers_with(draft)
+        if response.item.goes_on:
+            text = remainder.deltas()
+        elif order.saying:
+            text = remainder.text(_fixed(order.saying))
+        else:
+            text = remainder.text(self._written(response, order, draft))
+        make = partial(
+            make_reply, response, engines=self._engines, speech=speech, owner=self._owner
+        )
         try:
-            return await make_reply(response, text, self._engines, speech=speech, owner=self._owner)
+            return await make(text, unsaid=remainder.unsaid)
         except ReplyError as error:
             needed = order.in_history and not (order.tools and order.tools.required)
             if response.begun or not (needed and self._manners.fallback):
                 raise
             self._metrics.count("replies.fallback")
             log.warning("session %s: the fallback is said: %s", self._owner, error)
-            text = _fixed(self._manners.fallback)
-            return await make_reply(response, text, self._engines, speech=speech, owner=self._owner)
+            return await make(remainder.text(_fixed(self._manners.fallback)))
 
-    def _manner(self, config: SessionConfig, talk: Conversation) -> Line:
-        """How the reply is spoken: as the client set, in the language that the caller speaks."""
-        output, heard = config.audio.output, config.audio.input.transcription
-        language = (heard and heard.language) or talk.language
-        names = self._engines.voice.names()
-        if output.voice not in names and output.voice not in OPENAI_VOICES:
-            self._metrics.count("replies.voice_gone")
-            log.warning("session %s: the voice %r is gone", self._owner, output.voice)
-        return Line(
-            "",
-            voice=chosen_voice(output.voice, names),
-            speed=output.speed,
-            language=language.lower().partition("-")[0] if language else None,
-            exaggeration=output.exaggeration,
-            temperature=output.temperature,
+    def _written(
+        self, response: Response, order: Order, draft: Draft | None
+    ) -> AsyncGenerator[Delta, None]:
+        """What the language model writes, or has written where a draft asked it the same."""
+        question = self._asking.question(order, report=True)
+        response.count_prompt(question.prompt)
+        written = draft.text(question) if draft else None
+        if draft and written is None:
+            draft.drop()  # it would keep the model from this one
+        return written or self._engines.replier.reply(
+            question.prompt,
+            max_tokens=question.max_tokens,
+            owner=self._owner,
+            tools=question.tools,
         )
-
-    def _written(self, response: Response, order: Order) -> AsyncGenerator[Delta, None]:
-        """What the language model writes, within what it can read and should say."""
-        replier, budget = self._engines.replier, self._engines.replier.prompt_tokens
-        limit, tokens, tools = order.config.max_output_tokens, DEFAULT_REPLY_TOKENS, order.tools
-        if tools and not replier.calls_functions:
-            self._metrics.count("replies.tools_ignored")
-            tools = None
-        if tools:
-            budget -= tools.tokens + CALL_TOKENS
-            tokens += CALL_TOKENS
-        if budget < (least := replier.prompt_tokens // LEAST_PROMPT):
-            self._metrics.count("replies.tools_too_large")
-            log.warning("session %s: the functions leave no room for the history", self._owner)
-            budget = least
-        prompt = order.talk.prompt(
-            order.config.instructions, budget_tokens=budget, lasting=order.lasting
-        )
-        response.count_prompt(prompt)
-        tokens = limit if isinstance(limit, int) else tokens
-        return replier.reply(prompt, max_tokens=tokens, owner=self._owner, tools=tools)
 
 
 async def _fixed(text: str) -> AsyncGenerator[Delta, None]:

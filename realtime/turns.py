@@ -1,4 +1,8 @@
-"""Frames in, turn events out: when somebody starts to speak, and when the turn is over.
+"""Frames in, turn events out: when somebody starts to speak, pauses, and when the turn is over.
+
+A short silence within a turn is a pause, and is told: work may begin on what was said so far. It
+ends when speech goes on, which is told too, or when it has lasted so long that the turn is over.
+How long that is depends on what an end-of-turn model says of this pause, if it says anything.
 
 Pure: a frame is a number of samples and a yes or no. Time is the count of samples pushed, so a test
 tells a story in seconds and waits for nothing. Every step goes through one table; a pair that is
@@ -7,18 +11,18 @@ not in it is a bug and raises.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 
 from realtime.audio import EAR_RATE_HZ, ms_to_samples
+from realtime.endpointing import SILENCE_MS, Verdict, Waits, exactly
 
 ONSET_GAP_MS = 120
 """An onset that falls silent for this long before it is confirmed was a click or a cough."""
 
 RESUME_MS = 60
 """Speech that ends a pause within a turn lasts this long; a breath or a click does not make the
-caller
-wait for a whole pause again."""
+caller wait for a whole pause again."""
 
 
 @dataclass(frozen=True)
@@ -26,9 +30,17 @@ class TurnSettings:
     """What a client can set about turns, in milliseconds of audio."""
 
     prefix_padding_ms: int = 300
-    silence_duration_ms: int = 500
+    waits: Waits = field(default_factory=lambda: exactly(SILENCE_MS))
+    """What a pause has to last until it ends the turn."""
+    pause_ms: int = 60
+    """Silence within a turn that is told as a pause."""
     min_speech_ms: int = 200
     max_turn_ms: int = 28_000
+
+    @property
+    def silence_duration_ms(self) -> int:
+        """What a pause has to last as long as there is no verdict on it."""
+        return self.waits.silence_ms
 
 
 @dataclass(frozen=True)
@@ -50,13 +62,30 @@ class SpeechStopped:
     """True where the turn was cut at its maximum length while the person was still speaking."""
 
 
-TurnEvent = SpeechStarted | SpeechStopped
+@dataclass(frozen=True)
+class TurnPaused:
+    """Nothing was said since `last_speech`; the turn may be over. `position` is now."""
+
+    position: int
+    last_speech: int
+
+
+@dataclass(frozen=True)
+class TurnResumed:
+    """The turn was not over: speech goes on, as of `position`."""
+
+    position: int
+
+
+TurnEvent = SpeechStarted | TurnPaused | TurnResumed | SpeechStopped
 
 
 class State(Enum):
     IDLE = auto()
     ONSET = auto()
     SPEAKING = auto()
+    GAP = auto()
+    """Silence too short to be a pause."""
     PAUSE = auto()
 
 
@@ -64,6 +93,7 @@ class Signal(Enum):
     SPEECH = auto()
     CONFIRMED = auto()
     SILENCE = auto()
+    PAUSED = auto()
     EXPIRED = auto()
     TOO_LONG = auto()
 
@@ -71,10 +101,14 @@ class Signal(Enum):
 class Action(Enum):
     NOTHING = auto()
     START = auto()
+    BRIDGE = auto()
+    """Speech went on before the silence was a pause."""
+    PAUSE = auto()
+    RESUME = auto()
     STOP = auto()
+    PAUSE_AND_STOP = auto()
     SPLIT = auto()
     DISCARD = auto()
-    RESUME = auto()
 
 
 TABLE: dict[tuple[State, Signal], tuple[State, Action]] = {
@@ -86,9 +120,16 @@ TABLE: dict[tuple[State, Signal], tuple[State, Action]] = {
     (State.ONSET, Signal.SILENCE): (State.ONSET, Action.NOTHING),
     (State.ONSET, Signal.EXPIRED): (State.IDLE, Action.DISCARD),
     (State.SPEAKING, Signal.SPEECH): (State.SPEAKING, Action.NOTHING),
-    (State.SPEAKING, Signal.SILENCE): (State.PAUSE, Action.NOTHING),
-    (State.SPEAKING, Signal.EXPIRED): (State.IDLE, Action.STOP),
+    (State.SPEAKING, Signal.SILENCE): (State.GAP, Action.NOTHING),
+    (State.SPEAKING, Signal.PAUSED): (State.PAUSE, Action.PAUSE),
+    (State.SPEAKING, Signal.EXPIRED): (State.IDLE, Action.PAUSE_AND_STOP),
     (State.SPEAKING, Signal.TOO_LONG): (State.SPEAKING, Action.SPLIT),
+    (State.GAP, Signal.SPEECH): (State.GAP, Action.NOTHING),
+    (State.GAP, Signal.CONFIRMED): (State.SPEAKING, Action.BRIDGE),
+    (State.GAP, Signal.SILENCE): (State.GAP, Action.NOTHING),
+    (State.GAP, Signal.PAUSED): (State.PAUSE, Action.PAUSE),
+    (State.GAP, Signal.EXPIRED): (State.IDLE, Action.PAUSE_AND_STOP),
+    (State.GAP, Signal.TOO_LONG): (State.IDLE, Action.PAUSE_AND_STOP),
     (State.PAUSE, Signal.SPEECH): (State.PAUSE, Action.NOTHING),
     (State.PAUSE, Signal.CONFIRMED): (State.SPEAKING, Action.RESUME),
     (State.PAUSE, Signal.SILENCE): (State.PAUSE, Action.NOTHING),
@@ -111,13 +152,24 @@ class TurnDetector:
     _silence: int = 0
     _run: int = 0
     _last_speech: int = 0
+    _verdict: Verdict = field(default_factory=Verdict)
     _turn_start: int = 0
     _floor: int = 0
 
     @property
     def in_turn(self) -> bool:
         """True from a confirmed start to the end of the turn."""
-        return self.state in (State.SPEAKING, State.PAUSE)
+        return self.state in (State.SPEAKING, State.GAP, State.PAUSE)
+
+    @property
+    def speaking(self) -> bool:
+        """True in a turn while it does not pause."""
+        return self.state in (State.SPEAKING, State.GAP)
+
+    @property
+    def voiced(self) -> bool:
+        """True in a turn while speech is heard."""
+        return self.state is State.SPEAKING
 
     @property
     def idle(self) -> bool:
@@ -136,6 +188,22 @@ class TurnDetector:
         """Take new settings; a turn in progress goes on under them."""
         self.settings = settings
 
+    def decide(
+        self,
+        last_speech: int,
+        *,
+        sound: float | None = None,
+        words: float | None = None,
+        reading: bool | None = None,
+    ) -> None:
+        """Take what is now known of the pause that began at `last_speech`, as `Verdict` names it.
+        It counts from the next frame on; what is said of an earlier pause is ignored.
+        """
+        if self.state is State.PAUSE and last_speech == self._last_speech:
+            said = {"sound": sound, "words": words, "reading": reading}
+            known = {name: value for name, value in said.items() if value is not None}
+            self._verdict = replace(self._verdict, **known)  # type: ignore[arg-type]
+
     def reset(self) -> None:
         """Forget an onset or a turn in progress; what was heard so far belongs to no later turn."""
         self.state = State.IDLE
@@ -146,7 +214,7 @@ class TurnDetector:
         begin = self.position
         self.position += frame_samples
         self._run = self._run + frame_samples if speech else 0
-        if speech and self.state is not State.PAUSE:
+        if speech and self.state not in (State.GAP, State.PAUSE):
             if self.idle:
                 self._onset, self._voiced = begin, 0
             self._voiced += frame_samples
@@ -161,7 +229,7 @@ class TurnDetector:
 
     def _signal(self, speech: bool) -> Signal:
         if speech:
-            if self.state is State.PAUSE:
+            if self.state in (State.GAP, State.PAUSE):
                 enough = self._run >= self._samples(RESUME_MS)
             else:
                 enough = self._voiced >= self._samples(self.settings.min_speech_ms)
@@ -170,8 +238,12 @@ class TurnDetector:
             )
         if self.idle:
             return Signal.SILENCE
-        limit_ms = self.settings.silence_duration_ms if self.in_turn else ONSET_GAP_MS
-        return Signal.EXPIRED if self._silence >= self._samples(limit_ms) else Signal.SILENCE
+        limit_ms = self.settings.waits.after(self._verdict) if self.in_turn else ONSET_GAP_MS
+        if self._silence >= self._samples(limit_ms):
+            return Signal.EXPIRED
+        pauses = self.state in (State.SPEAKING, State.GAP)
+        paused = pauses and self._silence >= self._samples(self.settings.pause_ms)
+        return Signal.PAUSED if paused else Signal.SILENCE
 
     def _step(self, signal: Signal) -> list[TurnEvent]:
         if (self.state, signal) not in TABLE:
@@ -181,18 +253,28 @@ class TurnDetector:
             case Action.START:
                 prefix = self._samples(self.settings.prefix_padding_ms)
                 return [self._start(max(self._floor, self._onset - prefix))]
+            case Action.PAUSE:
+                return [self._pause()]
             case Action.STOP:
                 return [self._stop(split=False)]
+            case Action.PAUSE_AND_STOP:
+                return [self._pause(), self._stop(split=False)]
             case Action.SPLIT:
                 return [self._stop(split=True), self._start(self.position, continues=True)]
             case Action.DISCARD:
                 self.false_onsets += 1
-            case Action.RESUME:
+            case Action.BRIDGE:
                 self._silence, self._last_speech = 0, self.position
+            case Action.RESUME:
+                self._silence, self._last_speech, self._verdict = 0, self.position, Verdict()
+                return [TurnResumed(self.position)]
         return []
 
+    def _pause(self) -> TurnPaused:
+        return TurnPaused(self.position, self._last_speech)
+
     def _start(self, start: int, *, continues: bool = False) -> SpeechStarted:
-        self._turn_start = start
+        self._turn_start, self._verdict = start, Verdict()
         return SpeechStarted(start, continues)
 
     def _stop(self, *, split: bool) -> SpeechStopped:

@@ -24,6 +24,7 @@ from realtime.frames import FrameCutter
 from realtime.outbox import AudioChunk, Outbox, OutboxFull, Outgoing
 from realtime.requests import MAX_APPEND_BYTES, Requests
 from realtime.session import Session
+from realtime.turn_timing import TurnWatch
 
 log = logging.getLogger("banter.websocket")
 
@@ -120,7 +121,8 @@ async def serve(
 ) -> None:
     """Run one session over a socket that is open, until either side ends it; with `beta`, in that
     dialect."""
-    writer = asyncio.create_task(_write(socket, outbox, binary=binary, beta=beta))
+    timing = session.timing if binary else None
+    writer = asyncio.create_task(_write(socket, outbox, timing, binary=binary, beta=beta))
     code, reason = WSCloseCode.OK, b""
     try:
         async with session:
@@ -151,10 +153,10 @@ async def _read(
 ) -> None:
     while True:
         try:
-            async with asyncio.timeout(session.quiet_after_s):
+            async with asyncio.timeout(session.listening.quiet_after_s):
                 message = await socket.receive()
         except TimeoutError:
-            await session.quiet()
+            await session.listening.quiet()
             continue
         if message.type is WSMsgType.BINARY:
             await _guard(requests.hear(message.data), None, outbox)
@@ -211,8 +213,14 @@ def _too_deep() -> ProtocolError:
 
 
 async def _write(
-    socket: web.WebSocketResponse, outbox: Outbox, *, binary: bool, beta: Beta | None
+    socket: web.WebSocketResponse,
+    outbox: Outbox,
+    timing: TurnWatch | None,
+    *,
+    binary: bool,
+    beta: Beta | None,
 ) -> None:
+    now = asyncio.get_running_loop().time
     try:
         while (item := await outbox.get()) is not None:
             if beta:
@@ -222,6 +230,8 @@ async def _write(
             for payload, kind in frames:
                 async with asyncio.timeout(STALLED_S):
                     await socket.send_frame(payload, kind)
+            if timing and (turn := timing.sent(item, now())):
+                await socket.send_frame(server_events.encode(turn), WSMsgType.TEXT)
     except TimeoutError:
         log.warning("a client has read nothing for %d s and is closed", STALLED_S)
         outbox.close()

@@ -25,6 +25,12 @@ class FakeTranscriber:
     gate: asyncio.Event | None = None
     language: str = "en"
     reach: Reach = field(default_factory=Reach)
+    spare: bool = False
+    free: bool = True
+    hurried: list[Hashable] = field(default_factory=list)
+
+    def hurry(self, owner: Hashable) -> None:
+        self.hurried.append(owner)
 
     async def transcribe(self, utterance: Utterance, *, owner: Hashable) -> Transcript:
         self.asked.append(utterance)
@@ -37,6 +43,41 @@ class FakeTranscriber:
         seconds = len(utterance.audio) / EAR_RATE_HZ
         passages = (Passage(0.0, seconds, answer),) if answer else ()
         return Transcript(answer, self.language, seconds, passages)
+
+
+@dataclass
+class FakeEndOfTurn:
+    """Answers with the next of `verdicts`, or raises it; waits for `gate` where one is set."""
+
+    verdicts: list[float | Exception] = field(default_factory=lambda: [1.0])
+    heard: list[Int16] = field(default_factory=list)
+    gate: asyncio.Event | None = None
+
+    async def complete(self, audio: Int16, *, owner: Hashable) -> float:
+        self.heard.append(audio)
+        answer = self.verdicts[min(len(self.heard), len(self.verdicts)) - 1]
+        if self.gate:
+            await self.gate.wait()
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+@dataclass
+class FakeReader:
+    """Says of all words that they end there, or raises; waits for `gate` where one is set."""
+
+    says: float | Exception = 1.0
+    prompts: list[Sequence[Message]] = field(default_factory=list)
+    gate: asyncio.Event | None = None
+
+    async def ends(self, prompt: Sequence[Message], *, owner: Hashable) -> float:
+        self.prompts.append(prompt)
+        if self.gate:
+            await self.gate.wait()
+        if isinstance(self.says, Exception):
+            raise self.says
+        return self.says
 
 
 @dataclass
@@ -53,6 +94,7 @@ class FakeReplier:
     toolboxes: list[Toolbox | None] = field(default_factory=list)
     deltas: Sequence[Delta] = ()
     """What follows the words: calls, counts."""
+    spare: bool = True
     closed: int = 0
     stalled: asyncio.Event = field(default_factory=asyncio.Event)
     alive: bool = True
@@ -108,6 +150,9 @@ class FakeVoice:
     def names(self) -> Sequence[str]:
         return self.voices
 
+    def hurry(self, owner: Hashable) -> None:
+        pass
+
     async def speak(self, line: Line, *, owner: Hashable) -> AsyncGenerator[Int16, None]:
         self.lines.append(line)
         if self.gate:
@@ -125,11 +170,20 @@ class FakeRuntime:
     transcriber: FakeTranscriber = field(default_factory=FakeTranscriber)
     replier: FakeReplier = field(default_factory=FakeReplier)
     voice: FakeVoice = field(default_factory=FakeVoice)
+    end_of_turn: FakeEndOfTurn | None = None
+    reader: FakeReader | None = None
     dead: set[str] = field(default_factory=set)
 
     @property
     def engines(self) -> Engines:
-        return Engines(self.detector, self.transcriber, self.replier, self.voice)
+        return Engines(
+            self.detector,
+            self.transcriber,
+            self.replier,
+            self.voice,
+            self.end_of_turn,
+            self.reader,
+        )
 
     def alive(self) -> dict[str, bool]:
         names = ("speech_detector", "whisper", "replier", "voice")

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from realtime.turns import SpeechStarted, SpeechStopped, TurnDetector, TurnEvent
+from realtime.turns import (
+    SpeechStarted,
+    SpeechStopped,
+    TurnDetector,
+    TurnEvent,
+    TurnPaused,
+    TurnResumed,
+)
 
 FRAME = 320
 RATE = 16_000
@@ -28,11 +35,21 @@ def seconds(samples: int) -> float:
 
 
 def outline(events: list[TurnEvent]) -> list[tuple[str, float]]:
-    """Events as ('start', seconds) and ('stop', seconds)."""
+    """Starts and stops as ('start', seconds) and ('stop', seconds)."""
+    return [event for event in score(events) if event[0] in ("start", "stop")]
+
+
+def score(events: list[TurnEvent]) -> list[tuple[str, float]]:
+    """All events by their first word, with pauses and what ends them, in seconds."""
     found = []
     for event in events:
-        if isinstance(event, SpeechStarted):
-            found.append(("start", seconds(event.start)))
-        elif isinstance(event, SpeechStopped):
-            found.append(("stop", seconds(event.end)))
+        match event:
+            case SpeechStarted(start):
+                found.append(("start", seconds(start)))
+            case TurnPaused(position):
+                found.append(("pause", seconds(position)))
+            case TurnResumed(position):
+                found.append(("resume", seconds(position)))
+            case SpeechStopped(end):
+                found.append(("stop", seconds(end)))
     return found

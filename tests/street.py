@@ -15,6 +15,7 @@ from types import SimpleNamespace
 import aiohttp
 from aiohttp.test_utils import TestServer
 
+from realtime.batching import FINAL
 from realtime.engines.llm import EmbeddedReplier
 from realtime.engines.speech_detector import SileroDetector
 from realtime.engines.whisper import WhisperTranscriber
@@ -63,13 +64,15 @@ class Street:
         return self.whisper._batcher.waiting, len(slots), self.voice._batcher.waiting
 
     async def hold_up_the_recogniser(self) -> None:
-        """It is busy with one neighbour's utterance, and the other's waits."""
-        busy_with = self.decoder.busy_with
+        """It is busy with one neighbour's utterance, and the other's waits: both to the end."""
+        busy_with, recogniser = self.decoder.busy_with, self.whisper._batcher
         while True:
             self.decoder.gate.close()
-            await until(lambda: busy_with and len(busy_with) + self.waiting[0] == 2)
-            if self.waiting[0]:
-                return
+            await until(lambda: busy_with)
+            if recogniser._running == FINAL:
+                await until(lambda: len(busy_with) + self.waiting[0] == 2)
+                if recogniser._queue.most_urgent == FINAL:
+                    return
             self.decoder.gate.open()
             await until(lambda: not busy_with)
 

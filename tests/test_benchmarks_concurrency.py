@@ -23,7 +23,7 @@ from benchmarks.arrivals import (
     poisson,
     think_s,
 )
-from benchmarks.clips import Clip
+from benchmarks.clips import Clip, names_voices
 from benchmarks.comparison import SHIPPED, Block, versus
 from benchmarks.cpu import cpu_seconds
 from benchmarks.levels import (
@@ -36,7 +36,7 @@ from benchmarks.levels import (
     window_of,
     write_row,
 )
-from benchmarks.noise import names_voices, plays, reaction_of
+from benchmarks.noise import plays, reaction_of
 from benchmarks.plot import Line, Panel, svg, ticks
 from benchmarks.recogniser import Heard, Recogniser
 from benchmarks.record import Record

@@ -14,7 +14,7 @@ async def test_a_started_server_has_measured_its_engines(echo_url):
     async with aiohttp.ClientSession() as http, http.get(f"{echo_url}/status") as answer:
         body = await answer.json()
     costs_ms = body["capacity"]["turn_cpu_ms"]
-    assert set(costs_ms) == {"hearing", "transcription", "voice"}  # an echo costs nothing
+    assert set(costs_ms) == {"hearing", "transcription", "voice", "end_of_turn"}  # no echo
     assert all(cost > 0 for cost in costs_ms.values())
     assert FEWEST <= body["capacity"]["max_sessions"] <= MOST
     assert body["sessions"]["max"] == body["capacity"]["max_sessions"]

@@ -193,3 +193,15 @@ def test_a_reply_in_progress_of_which_all_was_played_goes_on():
     talk.cut("item_1", 90_000)
     reply.say(" Five.")
     assert reply.text == "one two. three four. Five."
+
+
+def test_a_supposed_item_makes_the_prompt_that_the_real_one_would_and_is_not_kept():
+    talk = Conversation("conv")
+    for n in range(20):
+        talk.add(said(n, "word " * 20, "assistant" if n % 2 else "user"))
+    talk.prompt("be kind", budget_tokens=300)  # the beginning of the history is left out
+    last = said(99, "and now?")
+    supposed = talk.supposing(last).prompt("be kind", budget_tokens=300)
+    assert "item_99" not in talk
+    talk.add(last)
+    assert talk.prompt("be kind", budget_tokens=300) == supposed

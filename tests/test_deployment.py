@@ -240,7 +240,7 @@ def test_the_build_is_given_what_it_copies_and_nothing_else() -> None:
     "path",
     [
         *(".git", ".venv/bin/python", "tests/data/jfk.flac", "benchmarks/LOG.md", ".env", "data/x"),
-        *("realtime/__pycache__/server.cpython-311.pyc", "DEPLOYMENT.md", "docs/images/page.png"),
+        *("realtime/__pycache__/server.cpython-311.pyc", "DEPLOYMENT.md", "docs/images/key.webp"),
     ],
 )
 def test_what_no_image_needs_stays_out_of_the_build(path: str) -> None:

@@ -73,7 +73,8 @@ def test_flat_and_nested_say_the_same():
     assert (body["voice"], body["input_audio_format"]) == ("alloy", "g711_alaw")
     assert (body["output_audio_format"], body["modalities"]) == ("pcm16", ["text"])
     assert "audio" not in body
-    assert SessionConfig().updated(body) == config
+    again = SessionConfig().updated(body)
+    assert again.wire(session_id="sess_1", expires_at=1) == session
 
 
 def test_where_both_forms_are_given_gas_counts():

@@ -2,22 +2,38 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import numpy as np
 import pytest
 
 from realtime.audio import Int16
 from realtime.ear import PREROLL_SAMPLES, Ear
+from realtime.endpointing import by_model
 from realtime.engines.speech_detector import WINDOW_SAMPLES
+from realtime.errors import EndOfTurnError
 from realtime.formats import Format
 from realtime.session_config import ServerVad
-from realtime.turns import SpeechStarted, SpeechStopped
+from realtime.turns import SpeechStarted, SpeechStopped, TurnPaused, TurnResumed
 from tests.client import clip, quiet
+from tests.fakes import FakeEndOfTurn
 
 SPEECH = ("ls_6930_0000", "ls_1221_0002", "lj001_0016", "vctk_p287_004_clean", "jfk")
 
 
 def samples(audio: bytes) -> Int16:
     return np.frombuffer(audio, "<i2")
+
+
+WAITS = by_model()
+SENTENCE = quiet(1) + clip("ls_6930_0000") + quiet(3)
+"""One turn without a pause of 120 ms."""
+
+
+def waited_ms(events: list) -> float:
+    """Of a story with one turn: how long its last silence was."""
+    [stop] = [e for e in events if isinstance(e, SpeechStopped)]
+    return (stop.end - stop.last_speech) / 16
 
 
 async def listen(ear: Ear, audio: bytes, chunk: int = 2_400) -> list:
@@ -74,7 +90,9 @@ async def test_the_turn_ends_although_hum_goes_on(ear):
     speech[24_000 : 24_000 + len(voice)] = voice
     mixed = np.clip(hum + speech, -32_768, 32_767).astype("<i2").tobytes()
     events = await listen(ear, mixed)
-    assert [type(e) for e in events] == [SpeechStarted, SpeechStopped]
+    assert [type(e) for e in events if not isinstance(e, TurnPaused | TurnResumed)] == [
+        *(SpeechStarted, SpeechStopped)
+    ]
 
 
 @pytest.mark.parametrize("chunk", [97, 480, 2_400, 24_000])
@@ -99,10 +117,10 @@ async def test_no_window_of_an_open_gate_is_skipped(detector):
     ear.configure(ServerVad(), Format())
     audio = quiet(1) + clip("ls_6930_0000") + quiet(0.2)
     await listen(ear, audio)
-    stream = np.concatenate(seen)
     whole = ear._log.read(0, ear._log.end)
     gate = ear._gate
     assert gate is not None
+    stream = np.concatenate(seen)[gate.start - gate.read_to :]
     assert len(stream) == gate.read_to - gate.start
     kept = stream[ear._log.start - gate.start :]
     assert np.array_equal(kept, whole[: len(kept)])
@@ -132,3 +150,73 @@ async def test_turned_off_it_keeps_everything_for_a_commit(detector):
     assert await listen(ear, audio) == []
     assert len(ear.commit()) == len(audio) // 2 * 2 // 3
     assert ear.buffered_ms == 0
+
+
+async def judged(detector, end_of_turn: FakeEndOfTurn | None, **settings) -> list:
+    ear = Ear(detector, owner="test", end_of_turn=end_of_turn)
+    ear.configure(ServerVad(**settings), Format())
+    return await listen(ear, SENTENCE, 480)
+
+
+async def test_a_pause_that_the_model_calls_complete_ends_the_turn_soon(detector):
+    events = await judged(detector, FakeEndOfTurn([1.0]))
+    assert waited_ms(events) == pytest.approx(WAITS.heard.complete_ms, abs=20)
+
+
+async def test_a_pause_that_the_model_calls_incomplete_lasts_long(detector):
+    assert waited_ms(await judged(detector, FakeEndOfTurn([0.0]))) == WAITS.heard.incomplete_ms
+
+
+async def test_without_a_model_or_an_answer_silence_ends_the_turn(detector):
+    for end_of_turn in (None, FakeEndOfTurn([EndOfTurnError("out of order")])):
+        assert waited_ms(await judged(detector, end_of_turn)) == WAITS.silence_ms
+
+
+async def test_a_silence_that_was_set_is_kept_and_nobody_is_asked(detector):
+    end_of_turn = FakeEndOfTurn([1.0])
+    assert waited_ms(await judged(detector, end_of_turn, silence_duration_ms=700)) == 700
+    assert end_of_turn.heard == []
+
+
+async def test_the_model_hears_the_turn_up_to_the_pause(detector):
+    end_of_turn = FakeEndOfTurn([1.0])
+    events = await judged(detector, end_of_turn)
+    [start] = [e.start for e in events if isinstance(e, SpeechStarted)]
+    last = [e for e in events if isinstance(e, TurnPaused)][-1]
+    assert len(end_of_turn.heard[-1]) == last.last_speech + 120 * 16 - start
+
+
+async def test_of_a_long_turn_the_model_hears_the_last_8_s(detector):
+    end_of_turn = FakeEndOfTurn([0.0])
+    ear = Ear(detector, owner="test", end_of_turn=end_of_turn)
+    ear.configure(ServerVad(), Format())
+    await listen(ear, clip("lj001_0016") + clip("ls_6930_0000") + quiet(3), 480)
+    assert len(end_of_turn.heard[-1]) == 8 * 16_000
+
+
+async def test_audio_does_not_wait_for_a_verdict_and_silence_counts_meanwhile(detector):
+    end_of_turn = FakeEndOfTurn([1.0], gate=asyncio.Event())
+    assert waited_ms(await judged(detector, end_of_turn)) == WAITS.silence_ms
+
+
+async def test_a_pause_that_is_over_is_judged_no_more(detector):
+    end_of_turn = FakeEndOfTurn([1.0], gate=asyncio.Event())
+    ear = Ear(detector, owner="test", end_of_turn=end_of_turn)
+    ear.configure(ServerVad(), Format())
+    await listen(ear, SENTENCE, 480)
+    asking = ear._judging
+    assert asking is not None
+    await asyncio.wait({asking}, timeout=5)
+    assert asking.cancelled()
+
+
+async def test_closing_drops_a_pause_that_is_being_judged(detector):
+    end_of_turn = FakeEndOfTurn([1.0], gate=asyncio.Event())
+    ear = Ear(detector, owner="test", end_of_turn=end_of_turn)
+    ear.configure(ServerVad(), Format())
+    await listen(ear, SENTENCE[: -int(2.8 * 24_000) * 2], 480)
+    asking = ear._judging
+    assert asking is not None
+    ear.close()
+    await asyncio.wait({asking}, timeout=5)
+    assert asking.cancelled()

@@ -121,6 +121,7 @@ def llama(models):
     del server
 
 
+@pytest.mark.pace
 async def test_thirty_turns_with_interruptions_on_real_models(models, detector, llama):
     """Real ears, recogniser, language model and voice; every third reply is talked over."""
     url, key = llama

@@ -13,7 +13,7 @@ import soxr
 from jiwer import wer
 from whisper_normalizer.english import EnglishTextNormalizer
 
-from realtime.batching import PARTIAL
+from realtime.batching import FINAL, PARTIAL, SPECULATION
 from realtime.engines import HearingState, Line, Utterance
 from realtime.engines.embedded_voice import EmbeddedVoice
 from realtime.engines.llama_lines import progress_of
@@ -80,6 +80,36 @@ async def test_a_live_caller_s_line_goes_before_those_that_wait_behind_him(monke
     assert spoken[1] == "live"
 
 
+async def test_a_line_begun_ahead_goes_before_the_other_guesses_once_it_is_wanted(monkeypatch):
+    voice, spoken = EmbeddedVoice(metrics=Metrics()), []
+    begun, goes_on = threading.Event(), threading.Event()
+
+    def run(batch):
+        spoken.extend(piece.text for piece in batch)
+        begun.set()
+        goes_on.wait(10)
+        return [np.ones(5, np.int16)] * len(batch)
+
+    monkeypatch.setattr(voice._batcher, "_run", run)
+    voice.start()
+
+    async def speak(text: str, rank: int) -> None:
+        async for _ in voice.speak(Line(text, rank=rank), owner=text):
+            pass
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(speak("first", FINAL))
+        await asyncio.to_thread(begun.wait, 10)
+        for text in ("a guess", "another", "the right one"):
+            group.create_task(speak(text, SPECULATION))
+        while voice._batcher.waiting < 3:  # noqa: ASYNC110, no event tells of it
+            await asyncio.sleep(0)
+        voice.hurry("the right one")
+        goes_on.set()
+    await voice.close()
+    assert spoken == ["first", "the right one", "a guess", "another"]
+
+
 async def test_many_streams_at_once_are_heard_as_each_alone(detector):
     audio = [ear_audio(n) for n in ("ls_6930_0000", "ls_1221_0002", "jfk")]
     windows = [list(a[: len(a) // 512 * 512].reshape(-1, 512)) for a in audio]
@@ -114,6 +144,20 @@ async def test_a_context_that_is_too_long_is_shortened_and_answered(replier):
     prompt = [Message("system", "Be kind.")]
     prompt += [Message("user", "one two three four five " * 60) for _ in range(16)]
     assert await said(replier, prompt, max_tokens=4)
+
+
+async def test_it_tells_words_that_may_end_here_from_those_that_may_not(replier):
+    async def ends(said: str) -> float:
+        prompt = [Message("system", "Be kind."), Message("user", said)]
+        return await replier.ends(prompt, owner="a")
+
+    for whole, begun in (
+        ("We need a plastic snake and a big toy frog for the kids.", "We need a plastic"),
+        ("What is your name?", "What is"),
+        ("I would like to go home.", "I would like to"),
+    ):
+        assert await ends(begun) < 0.1 < await ends(whole)
+    assert await ends("...") == 1.0
 
 
 async def test_closing_the_stream_frees_the_slot(replier):

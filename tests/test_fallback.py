@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from realtime.batching import FILE, FINAL, PARTIAL
+from realtime.batching import FILE, FINAL, PARTIAL, SPECULATION
 from realtime.fallback import Attempt, Tried, best, next_attempt
 from realtime.hypothesis import MAX_COMPRESSION, Hypothesis, compression_ratio
 
@@ -42,7 +42,12 @@ def test_a_loop_is_tried_in_the_window_of_30_s_and_that_is_believed():
 
 @pytest.mark.parametrize(
     ("rank", "temperatures"),
-    [(FINAL, [0, 0, 0.2, 0.4]), (FILE, [0, 0, 0.2, 0.4, 0.6, 0.8, 1.0]), (PARTIAL, [0])],
+    [
+        (FINAL, [0, 0, 0.2, 0.4]),
+        (SPECULATION, [0, 0, 0.2, 0.4]),
+        (FILE, [0, 0, 0.2, 0.4, 0.6, 0.8, 1.0]),
+        (PARTIAL, [0]),
+    ],
 )
 def test_how_often_depends_on_who_waits(rank, temperatures):
     assert [a.temperature for a, _ in ladder([LOOP], rank=rank)] == temperatures

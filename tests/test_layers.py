@@ -24,6 +24,8 @@ LAYERS = {
     ),
     "3 session": (
         "recording session hearing speaker reply ear outbox response requests outputs calls"
+        " partials draft script speculation remainder"
+        " turn_timing listening ahead doubt idling kept loudspeaker asking"
     ),
     "2 engines": "batcher threads engines engines.*",
     "1 pure": (
@@ -33,7 +35,8 @@ LAYERS = {
         " recognition hypothesis fallback formats"
         " playout thoughts deadlines edges reference_clip voice_choice wording"
         " symbol_words openai_error prompt history usage tools client_items order timing"
-        " subtitles languages windowing transcription_body"
+        " agreement allowance quiet_gain subtitles languages windowing transcription_body"
+        " endpointing backchannel self_hearing"
     ),
 }
 """The modules of `realtime`, without that name; `realtime` itself holds a docstring and is pure."""

@@ -74,6 +74,7 @@ async def understood(models, sounds: list[np.ndarray]) -> list[str]:
     return [t.text for t in found]
 
 
+@pytest.mark.pace
 async def test_turns_are_heard_answered_and_spoken(server_url, models):
     turns = await converse(server_url, CLIPS)
     truth = transcripts()
@@ -93,6 +94,7 @@ async def test_an_echo_is_what_was_heard(echo_url, models):
     assert wer([normal(h) for h, _, _ in turns], [normal(b) for b in back]) <= 0.25
 
 
+@pytest.mark.pace
 async def test_speech_over_a_real_reply_stops_it_and_is_answered(server_url):
     """A reply of a word may be over before the speech is confirmed: then the next round tries."""
     async with aiohttp.ClientSession() as http:

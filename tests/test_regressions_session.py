@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from realtime import client_events, reply, session
+from realtime import client_events, idling, reply
 from realtime.engines import Delta
 from realtime.items import Item
 from realtime.metrics import Metrics
@@ -188,7 +188,7 @@ async def test_a_question_is_answered_again_when_its_answer_was_sent_but_not_hea
 async def test_the_idle_timeout_is_over_when_turn_detection_is_turned_off(
     runtime, outbox, monkeypatch
 ):
-    timers = Timers(monkeypatch, session)
+    timers = Timers(monkeypatch, idling)
     detection = {"type": "server_vad", "idle_timeout_ms": 5_000}
     patch = {"audio": {"input": {"turn_detection": detection}}}
     async with open_session(runtime, outbox, **patch) as talk:

@@ -201,3 +201,21 @@ def test_whatever_happens_the_bounds_hold_and_nobody_waits_for_ever(data):
         begin()
     assert not waiting
     assert len(slots) == 0
+
+
+def test_a_reply_that_is_perhaps_never_said_leaves_a_slot_and_passes_nobody():
+    slots = slots_with()
+    assert slots.spare
+    slots.ask("p1", owner="p", rank=PREPARATION)
+    assert slots.begin() == "p1"
+    assert slots.spare  # a preparation gives way
+    slots.leave("p1")
+    slots.ask("a1", owner="a")
+    assert not slots.spare  # waits
+    assert slots.begin() == "a1"
+    assert not slots.spare  # is read
+    slots.wrote("a1")
+    assert not slots.spare  # writes its first words
+    slots.well_begun("a1")
+    assert slots.spare
+    assert not writing("a1", "b1").spare  # the last of three slots is for others

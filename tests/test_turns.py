@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from realtime.endpointing import Levels, Waits, exactly
 from realtime.turns import (
     TABLE,
     Signal,
@@ -15,15 +16,21 @@ from realtime.turns import (
     SpeechStopped,
     State,
     TurnDetector,
+    TurnPaused,
+    TurnResumed,
     TurnSettings,
 )
-from tests.stories import FRAME, outline, seconds, silence, speech, tell
+from tests.stories import FRAME, outline, score, seconds, silence, speech, tell
+
+BY_MODEL = TurnSettings(
+    waits=Waits(500, Levels(0.7, 200, 1_200), Levels(0.5, 300, 1_000)),
+)
 
 
 def test_a_turn_begins_with_its_prefix_and_ends_after_the_silence():
     events = tell(TurnDetector(), silence(1), speech(1), silence(1))
     assert outline(events) == [("start", 0.7), ("stop", 2.5)]
-    assert seconds(events[1].last_speech) == 2.0
+    assert seconds(events[-1].last_speech) == 2.0
 
 
 def test_a_start_is_told_once_200_ms_of_speech_are_heard():
@@ -81,7 +88,7 @@ def test_a_turn_that_is_too_long_is_split_and_nothing_is_lost():
 def test_new_settings_reach_a_turn_in_progress():
     detector = TurnDetector()
     tell(detector, speech(1), silence(0.3))
-    detector.configure(TurnSettings(silence_duration_ms=320))
+    detector.configure(TurnSettings(waits=exactly(320)))
     assert outline(tell(detector, silence(0.02))) == [("stop", 1.32)]
 
 
@@ -108,6 +115,7 @@ def test_every_state_has_an_answer_to_every_frame():
 def test_starts_and_stops_alternate_and_never_overlap(frames, max_turn_ms):
     detector = TurnDetector(TurnSettings(max_turn_ms=max_turn_ms))
     events = tell(detector, frames, silence(1))
+    events = [e for e in events if isinstance(e, SpeechStarted | SpeechStopped)]
     kinds = [type(e) for e in events]
     assert kinds == [SpeechStarted, SpeechStopped] * (len(events) // 2)
     times = [e.start if isinstance(e, SpeechStarted) else e.end for e in events]
@@ -124,3 +132,109 @@ def test_audio_that_a_turn_will_ask_for_is_never_forgotten(frames):
             if isinstance(event, SpeechStarted):
                 assert event.start >= kept
         kept = detector.keep_from
+
+
+def test_a_short_silence_within_a_turn_is_a_pause_and_speech_ends_it():
+    events = tell(TurnDetector(), speech(1), silence(0.3), speech(1), silence(1))
+    assert score(events) == [
+        ("start", 0.0),
+        ("pause", 1.06),
+        ("resume", 1.36),
+        ("pause", 2.36),
+        ("stop", 2.8),
+    ]
+    assert [seconds(e.last_speech) for e in events if isinstance(e, TurnPaused)] == [1.0, 2.3]
+
+
+def test_a_silence_shorter_than_a_pause_is_not_told():
+    events = tell(TurnDetector(), speech(1), silence(0.04), speech(1))
+    assert score(events) == [("start", 0.0)]
+
+
+def test_a_click_in_a_pause_does_not_end_it():
+    events = tell(TurnDetector(), speech(1), silence(0.2), speech(0.04), silence(0.2))
+    assert score(events) == [("start", 0.0), ("pause", 1.06)]
+
+
+@pytest.mark.parametrize("silence_ms", [20, 40, 60, 140])
+def test_a_pause_that_ends_the_turn_is_told_first(silence_ms):
+    events = tell(TurnDetector(TurnSettings(waits=exactly(silence_ms))), speech(1), silence(0.5))
+    paused, stopped = (1_000 + min(silence_ms, 60)) / 1_000, (1_000 + silence_ms) / 1_000
+    assert score(events) == [("start", 0.0), ("pause", paused), ("stop", stopped)]
+
+
+def after_verdict(probability: float, *, at: float = 0.16) -> list[tuple[str, float]]:
+    """A second of speech, then silence; the verdict comes `at` seconds into it."""
+    detector = TurnDetector(BY_MODEL)
+    events = tell(detector, speech(1), silence(at))
+    detector.decide(events[-1].last_speech, sound=probability)
+    return outline(events + tell(detector, silence(2)))
+
+
+@pytest.mark.parametrize(("probability", "stop"), [(0.9, 1.2), (0.7, 1.2), (0.69, 2.2), (0.0, 2.2)])
+def test_the_verdict_says_how_long_the_pause_lasts(probability, stop):
+    assert after_verdict(probability) == [("start", 0.0), ("stop", stop)]
+
+
+def test_words_that_are_read_later_count_more():
+    detector = TurnDetector(BY_MODEL)
+    [_, pause] = tell(detector, speech(1), silence(0.16))
+    detector.decide(pause.last_speech, reading=True)
+    detector.decide(pause.last_speech, sound=0.9)
+    assert tell(detector, silence(0.1)) == []
+    detector.decide(pause.last_speech, words=0.0, reading=False)
+    assert outline(tell(detector, silence(2))) == [("stop", 2.0)]
+
+
+def test_a_verdict_that_comes_late_counts_from_the_next_frame():
+    assert after_verdict(0.9, at=0.4) == [("start", 0.0), ("stop", 1.42)]
+
+
+def test_a_verdict_on_an_earlier_pause_is_ignored():
+    detector = TurnDetector(BY_MODEL)
+    [_, first] = tell(detector, speech(1), silence(0.2))
+    tell(detector, speech(1), silence(0.2))
+    detector.decide(first.last_speech, sound=1.0)
+    assert outline(tell(detector, silence(1))) == [("stop", 2.7)]
+
+
+def test_a_verdict_ends_with_its_pause():
+    detector = TurnDetector(BY_MODEL)
+    [_, first] = tell(detector, speech(1), silence(0.16))
+    detector.decide(first.last_speech, sound=1.0)
+    assert outline(tell(detector, speech(1), silence(1))) == [("stop", 2.66)]
+
+
+def test_a_verdict_after_the_end_changes_nothing():
+    detector = TurnDetector(BY_MODEL)
+    [*_, stop] = tell(detector, speech(1), silence(1))
+    detector.decide(stop.last_speech, sound=0.0)
+    assert outline(tell(detector, speech(1), silence(1))) == [("start", 1.7), ("stop", 3.5)]
+
+
+@given(
+    st.lists(st.tuples(st.booleans(), st.integers(1, 40)), max_size=30),
+    st.lists(st.floats(0, 1), max_size=30),
+    st.integers(100, 3_000),
+)
+def test_a_turn_is_a_start_pauses_that_end_and_a_stop_in_a_pause(runs, verdicts, max_turn_ms):
+    detector = TurnDetector(TurnSettings(waits=BY_MODEL.waits, max_turn_ms=max_turn_ms))
+    said = iter(verdicts)
+    told = []
+    for speaking, frames in [*runs, (False, 100)]:
+        for _ in range(frames):
+            for event in detector.push(FRAME, speaking):
+                told.append(event)
+                if isinstance(event, TurnPaused) and (verdict := next(said, None)) is not None:
+                    detector.decide(event.last_speech, sound=verdict)
+    allowed = {
+        SpeechStarted: (TurnPaused, SpeechStopped),
+        TurnPaused: (TurnResumed, SpeechStopped),
+        TurnResumed: (TurnPaused, SpeechStopped),
+        SpeechStopped: (SpeechStarted,),
+    }
+    for before, after in itertools.pairwise(told):
+        assert type(after) in allowed[type(before)]
+        if isinstance(after, SpeechStopped) and not isinstance(before, TurnPaused):
+            assert after.split
+    assert not told or isinstance(told[-1], SpeechStopped)

@@ -109,6 +109,7 @@ async def test_a_voice_is_added_listed_and_removed(url, http, store):
         body = await answer.json()
         assert body["object"] == "list"
         assert [voice["id"] for voice in body["data"]] == ["default", "ann"]
+        assert body["can_add"] is True
     async with http.delete(f"{url}/ann") as answer:
         assert await answer.json() == {
             "id": "ann",
@@ -156,6 +157,7 @@ async def test_without_keys_voices_are_listed_and_nothing_else(store, http):
     url = server.make_url(PATH)
     async with http.get(url) as answer:
         assert answer.status == 200
+        assert (await answer.json())["can_add"] is False
     for asked in (http.post(url, data=form()), http.delete(f"{url}/ann")):
         async with asked as answer:
             assert answer.status == 403

@@ -116,6 +116,7 @@ def checks(settings: Settings, needs: Needs) -> list[Check]:
         whisper=settings.whisper or None,
         voice=planned_voice(settings),
         llm=settings.replier == "embedded",
+        end_of_turn=settings.end_of_turn != "off",
     )
     modules = needs.modules(settings.replier)
     found = [

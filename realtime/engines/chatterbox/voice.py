@@ -162,6 +162,10 @@ class ChatterboxVoice:
         """The voices that a line can ask for."""
         return self.library.names()
 
+    def hurry(self, owner: Hashable) -> None:
+        """This owner's speculative lines are live ones from now on."""
+        self._worker.promote(owner)
+
     async def speak(self, line: Line, *, owner: Hashable) -> AsyncGenerator[Int16, None]:
         """Sound of one line in chunks, the first as soon as some 0.3 s of it can be made.
 

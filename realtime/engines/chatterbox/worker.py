@@ -18,7 +18,7 @@ from collections.abc import Callable, Hashable, Sequence
 import torch
 
 from realtime.audio import VOICE_RATE_HZ
-from realtime.batching import FINAL
+from realtime.batching import FINAL, SPECULATION
 from realtime.deadlines import Chunk, Work, next_work, step_by
 from realtime.engines.chatterbox.decoder import Decoder, Row
 from realtime.engines.chatterbox.finishing import Finisher
@@ -98,6 +98,12 @@ class Worker:
             if not self._waiting.push(stream, owner=stream.owner, cost=cost, rank=rank):
                 self._metrics.count("voice.refused")
                 raise Saturated("voice", "too much is waiting for the voice; try again later")
+            self._wake.notify()
+
+    def promote(self, owner: Hashable) -> None:
+        """The speculative lines of this owner that wait are live ones from now on."""
+        with self._wake:
+            self._waiting.move(owner, rank=SPECULATION, to=FINAL)
             self._wake.notify()
 
     def cancel(self, stream: Stream) -> None:

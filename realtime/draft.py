@@ -1,0 +1,237 @@
+"""A reply that is begun before it is sure that the caller is done.
+
+In a pause that may be the end of the turn the words so far are recognised, the language model is
+asked, and the first piece of what it writes is spoken: into buffers, so that nothing of it can
+reach the client, and the conversation knows nothing of it. When the turn is over, `finish` makes
+the words the turn's own, and the response that follows reads the buffers from their beginning, if
+it asks the same question and speaks in the same manner. When speech goes on, `drop` ends it all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncGenerator, Callable, Hashable, Sequence
+from contextlib import aclosing, suppress
+from dataclasses import dataclass, replace
+
+from realtime.audio import Int16
+from realtime.batching import FINAL, SPECULATION
+from realtime.engines import Delta, EndReader, Engines, Line, Transcript, Utterance
+from realtime.errors import StageError
+from realtime.metrics import Metrics
+from realtime.prompt import Message
+from realtime.reply import Sound, cut_delta
+from realtime.script import Own, Script
+from realtime.sentences import SentenceCutter
+from realtime.speakable import speakable
+from realtime.tools import Toolbox
+
+log = logging.getLogger("banter.draft")
+
+DELTAS_AHEAD = 256
+"""Of a reply that is perhaps never said, beyond its first piece; then the model waits."""
+
+CHUNKS_AHEAD = 8
+"""Of the sound of its first piece."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """What the language model is asked. Two that are equal have the same answer."""
+
+    prompt: tuple[Message, ...]
+    max_tokens: int
+    tools: Toolbox | None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the reply to some words would be made of; without a `manner` it is not spoken."""
+
+    question: Question
+    manner: Line | None
+
+
+class Draft:
+    """Made in a pause; it works by itself until `finish` or `drop`.
+
+    `plan` says what would be replied to a transcript, or None where nothing may be; `told` gets the
+    words while the turn is not over, and `judged` the probability that they end there, or None if
+    it will not be known. `own` makes its tasks, and whoever owns them awaits them.
+    """
+
+    def __init__(
+        self,
+        engines: Engines,
+        asked: Utterance,
+        *,
+        last_speech: int,
+        owner: Hashable,
+        own: Own,
+        metrics: Metrics,
+        plan: Callable[[Transcript], Plan | None],
+        told: Callable[[str], None],
+        judged: Callable[[float | None], None],
+    ) -> None:
+        self.last_speech = last_speech
+        """The ear position after which nothing was said."""
+        self.asked = asked
+        self._engines, self._owner, self._own, self._metrics = engines, owner, own, metrics
+        self._plan, self._told, self._judged = plan, told, judged
+        self._heard: Transcript | None = None
+        self._planned: Plan | None = None
+        self._script: Script[Delta] | None = None
+        self._sound: Sound | None = None
+        self.taken = False
+        """A response says what it wrote."""
+        self._finished = self._dropped = False
+        self._begun = time.perf_counter()
+        self._hearing_s: float | None = None
+        self._asking: asyncio.Task[None] | None = None
+        self._hearing = own(self._hear())
+        self._speaking: asyncio.Task[None] | None = None
+
+    @property
+    def asked_for_reply(self) -> bool:
+        """Whether a reply is being written; to read the words is not counted."""
+        return self._script is not None
+
+    @property
+    def reached(self) -> str:
+        """How far it has come: `nothing`, `transcript`, `text` or `sound`."""
+        if self._sound and self._sound.audio.begun:
+            return "sound"
+        if self._script and self._script.begun:
+            return "text"
+        return "transcript" if self._heard else "nothing"
+
+    def finish(self) -> None:
+        """The turn is over as it was guessed: its words, if they are still being looked for, are
+        looked for as any turn's. What was not begun by now is left to the response."""
+        self._finished = True
+        if self._asking and self._script is None:
+            self._asking.cancel()
+        self._engines.transcriber.hurry(self._owner)
+        self._engines.voice.hurry(self._owner)
+
+    async def words(self) -> Transcript | None:
+        """What was said, once it is known; None where the recogniser failed."""
+        await asyncio.wait({self._hearing})
+        return self._heard
+
+    def text(self, question: Question) -> AsyncGenerator[Delta, None] | None:
+        """The reply's text from its beginning, if it is the answer to this question."""
+        plan, script = self._planned, self._script
+        if script is None or plan is None or plan.question != question or script.failed:
+            return None
+        self.taken = True
+        if self._speaking and self._sound is None:
+            self._speaking.cancel()  # the response cuts and speaks its first piece itself
+        return script.read()
+
+    @property
+    def sound(self) -> Sound | None:
+        """Its first piece as it is spoken, if that was begun."""
+        return self._sound
+
+    def drop(self) -> None:
+        """End what is not needed any more: all of it, or what of it no response took; once."""
+        if self._dropped:
+            return
+        self._dropped = True
+        if not self._finished:
+            self._hearing.cancel()
+        for task in (self._asking, self._speaking):
+            if task:
+                task.cancel()
+        for made in (self._script, self._sound and self._sound.audio):
+            if made:
+                made.close()
+        if not self.taken:
+            self._metrics.count("speculation.unused", bool(self._finished and self._script))
+            self._count_waste()
+
+    def _count_waste(self) -> None:
+        """How long the models worked for nothing, in milliseconds by stage."""
+        spent_s = {
+            "text": self._script.seconds if self._script else 0.0,
+            "sound": self._sound.audio.seconds if self._sound else 0.0,
+        }
+        if not self._finished:
+            heard_s = self._hearing_s
+            spent_s["transcript"] = heard_s or time.perf_counter() - self._begun
+        for stage, seconds in spent_s.items():
+            self._metrics.count(f"speculation.wasted_ms.{stage}", round(seconds * 1e3))
+
+    async def _hear(self) -> None:
+        """The words; what follows from them begins in the same step, unless the turn is over: then
+        it is the response's to begin."""
+        rank = FINAL if self._finished else SPECULATION
+        try:
+            asked = replace(self.asked, rank=rank)
+            heard = await self._engines.transcriber.transcribe(asked, owner=self._owner)
+        except StageError as error:
+            self._metrics.count("speculation.failed")
+            log.info("%s: nothing was heard ahead: %s", self._owner, error)
+            self._judged(None)
+            return
+        finally:
+            self._hearing_s = time.perf_counter() - self._begun
+        self._metrics.observe("speculation.transcript_ms", self._hearing_s * 1e3)
+        self._heard = heard
+        if heard.text and not self._finished and not self._dropped:
+            self._told(heard.text)
+            self._planned = plan = self._plan(heard)
+            if plan:
+                self._asking = self._own(self._ask(plan))
+                return
+        self._judged(None)
+
+    async def _ask(self, plan: Plan) -> None:
+        """Have the words read, by whether they may end here, and then the reply written."""
+        asked = plan.question
+        if reader := self._engines.reader:
+            await self._read(reader, asked.prompt)
+        stream = self._engines.replier.reply(
+            asked.prompt, max_tokens=asked.max_tokens, owner=self._owner, tools=asked.tools
+        )
+        self._script = Script(stream, ahead=DELTAS_AHEAD, own=self._own)
+        if plan.manner:
+            self._speaking = self._own(self._speak(self._script, plan.manner))
+
+    async def _read(self, reader: EndReader, prompt: Sequence[Message]) -> None:
+        begun, ends = time.perf_counter(), None
+        try:
+            ends = await reader.ends(prompt, owner=self._owner)
+        except StageError as error:
+            log.info("%s: the words were not judged: %s", self._owner, error)
+        else:
+            self._metrics.observe("speculation.read_ms", (time.perf_counter() - begun) * 1e3)
+        finally:
+            self._judged(ends)
+
+    async def _speak(self, script: Script[Delta], manner: Line) -> None:
+        """The first piece, as the response would cut it. An error is the response's to meet."""
+        with suppress(Exception):
+            words = await self._first_words(script)
+            if not words or self._dropped:
+                return
+            rank = FINAL if self._finished else SPECULATION
+            line = replace(manner, text=words)
+            spoken = self._engines.voice.speak(replace(line, rank=rank), owner=self._owner)
+            self._sound = Sound(line, Script[Int16](spoken, ahead=CHUNKS_AHEAD, own=self._own))
+            async with aclosing(self._sound.audio.read()) as chunks:
+                await anext(chunks, None)
+            self._metrics.observe("speculation.sound_ms", (time.perf_counter() - self._begun) * 1e3)
+
+    async def _first_words(self, script: Script[Delta]) -> str:
+        cutter = SentenceCutter(shortest_chars=self._engines.voice.shortest_chars)
+        async with aclosing(script.read()) as deltas:
+            async for delta in deltas:
+                for written in cut_delta(cutter, delta):
+                    if words := speakable(written):
+                        return words
+        rest = cutter.flush()
+        return speakable(rest[0]) if rest else ""

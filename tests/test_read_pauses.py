@@ -1,0 +1,73 @@
+"""Words that are read in a pause, and the end of the turn: real sockets, ears and speech."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from realtime.endpointing import by_model
+from realtime.errors import ReplyError
+from realtime.speaker import Manners
+from tests.client import clip, quiet
+from tests.fakes import FakeEndOfTurn, FakeReader
+from tests.test_speculation import NAME, STOPPED, speak
+
+WAITS = by_model()
+
+
+@pytest.fixture
+def manners():
+    return Manners(pacing=None, speculates=True)
+
+
+async def waited_ms(connect) -> float:
+    """What the last pause of a sentence lasted, by the client's clock."""
+    client = await connect()
+    await speak(client, quiet(0.3) + clip(NAME) + quiet(2))
+    stopped = await client.until(STOPPED)
+    started = client.of("input_audio_buffer.speech_started")[0]
+    assert len(client.of("input_audio_buffer.speech_started")) == 1
+    return stopped["audio_end_ms"] - started["audio_start_ms"] - SPOKEN_MS
+
+
+SPOKEN_MS = 3_060
+"""From the start of the turn to its last frame of speech, as `silence_duration_ms` shows it."""
+
+
+async def test_the_words_alone_tell_where_no_model_listens(connect, runtime):
+    runtime.reader = FakeReader(1.0)
+    assert await waited_ms(connect) == pytest.approx(WAITS.read.complete_ms, abs=60)
+    runtime.reader = FakeReader(0.0)
+    assert await waited_ms(connect) == pytest.approx(WAITS.read.incomplete_ms, abs=60)
+    assert [m.text for m in runtime.reader.prompts[-1]] == ["be kind", "hello there"]
+
+
+@pytest.mark.parametrize("sound", [0.0, 1.0])
+async def test_words_after_which_more_has_to_come_overrule_the_sound(connect, runtime, sound):
+    runtime.end_of_turn = FakeEndOfTurn([sound])
+    runtime.reader = FakeReader(0.0)
+    assert await waited_ms(connect) == pytest.approx(WAITS.read.incomplete_ms, abs=60)
+
+
+async def test_a_reader_that_is_stuck_holds_nothing_up(connect, runtime):
+    runtime.end_of_turn = FakeEndOfTurn([1.0])
+    runtime.reader = FakeReader(gate=asyncio.Event())
+    assert await waited_ms(connect) == pytest.approx(WAITS.silence_ms, abs=60)
+
+
+async def test_a_reader_that_fails_leaves_it_to_the_sound(connect, runtime):
+    runtime.end_of_turn = FakeEndOfTurn([1.0])
+    runtime.reader = FakeReader(ReplyError("out of order"))
+    assert await waited_ms(connect) == pytest.approx(WAITS.heard.complete_ms, abs=60)
+
+
+async def test_where_no_response_is_wanted_nothing_is_read(connect, runtime):
+    runtime.end_of_turn = FakeEndOfTurn([1.0])
+    runtime.reader = FakeReader(0.0)
+    client = await connect()
+    detection = {"type": "server_vad", "create_response": False}
+    await client.send("session.update", session={"audio": {"input": {"turn_detection": detection}}})
+    await speak(client, quiet(0.3) + clip(NAME) + quiet(1))
+    await client.until(STOPPED)
+    assert runtime.reader.prompts == []
