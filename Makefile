@@ -21,13 +21,18 @@ CLIENTS := .venv-clients
 CLIENTS_READY := $(CLIENTS)/.ready
 CLIENTS_NODE := tests/clients/node
 CLIENTS_NODE_READY := $(CLIENTS_NODE)/node_modules/.ready
+PAGE_NODE := tests/page/node
+PAGE_NODE_READY := $(PAGE_NODE)/node_modules/.ready
+BIOME := $(PAGE_NODE)/node_modules/.bin/biome
+HAS_NODE := node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' 2>/dev/null
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 LOCK := $(BIN)/uv pip compile --quiet --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate \
 	--custom-compile-command 'make lock' $(LOCK_FLAGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup test test-chatterbox test-clients lint check bench wheel lock browser clean
+.PHONY: help run setup test test-pace test-page test-chatterbox test-clients lint lint-page format-page check bench wheel lock \
+	browser screenshots clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,13 +42,20 @@ run: $(RUN_READY) ## start the server (ARGS="--help" shows its options)
 
 setup: $(DEV_READY) ## make .venv with every pinned package, for working on Banter
 
-test: $(DEV_READY) ## run the tests (PYTEST_ARGS="-k turns"), and the page's where node is there
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
-	@tests=$$(find tests/page -name '*.test.js' -o -name '*.test.mjs' 2>/dev/null | sort); \
+test: $(DEV_READY) ## run the tests (PYTEST_ARGS="-k turns"), and those of the page's modules where node is there
+	$(BIN)/python -m pytest --ignore tests/page -m "not pace" $(PYTEST_ARGS)
+	@tests=$$(find tests/page -name node_modules -prune -o -name '*.test.*js' -print 2>/dev/null | sort); \
 	if test -z "$$tests"; then exit 0; fi; \
-	if ! node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' 2>/dev/null; \
+	if ! $(HAS_NODE); \
 	then echo "The page's own tests were not run: they need node 20 or newer."; exit 0; fi; \
 	node --test --test-reporter=spec $$tests
+
+test-pace: $(DEV_READY) ## run the conversations that take as long as they take (three minutes)
+	$(BIN)/python -m pytest --ignore tests/page -m pace $(PYTEST_ARGS)
+
+test-page: $(DEV_READY) ## run the page in a Chromium (six minutes; axe needs node 20)
+	@if $(HAS_NODE) && npm --version >/dev/null 2>&1; then $(MAKE) --no-print-directory $(PAGE_NODE_READY); fi
+	$(BIN)/python -m pytest tests/page $(PYTEST_ARGS)
 
 test-chatterbox: $(CHATTERBOX_READY) ## run Chatterbox's tests (Linux; installs torch: 6 GB)
 	OMP_WAIT_POLICY=PASSIVE $(CHATTERBOX)/bin/python -m pytest tests/chatterbox $(PYTEST_ARGS)
@@ -56,7 +68,15 @@ lint: $(DEV_READY) ## ruff (lint and format) and mypy
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m mypy
 
-check: lint test ## everything that must pass before a change lands
+lint-page: ## biome over the page's scripts and style, where node and npm are there
+	@if ! { $(HAS_NODE) && npm --version >/dev/null 2>&1; }; \
+	then echo "The page was not looked over: that needs node 20 or newer, and npm."; exit 0; fi; \
+	$(MAKE) --no-print-directory $(PAGE_NODE_READY) && $(BIOME) check --error-on-warnings static tests/page
+
+format-page: $(PAGE_NODE_READY) ## write the page's scripts as biome wants them
+	$(BIOME) format --write static tests/page
+
+check: lint lint-page test ## everything that must pass before a change lands
 
 bench: $(DEV_READY) ## list the benchmarks and run one (BENCH=latency ARGS="--help")
 	@for script in $$(grep -l '__main__' benchmarks/*.py); do \
@@ -85,6 +105,7 @@ lock: ## write requirements/ anew from pyproject.toml (LOCK_FLAGS=--upgrade)
 		--overrides requirements/clients-overrides.txt --constraints requirements/run.txt \
 		--output-file requirements/clients.txt
 	cd $(CLIENTS_NODE) && npm install --package-lock-only --no-audit --no-fund
+	cd $(PAGE_NODE) && npm install --package-lock-only --no-audit --no-fund
 
 browser: ## see whether the tests of the page find a Chromium
 	@for browser in chromium chromium-browser google-chrome google-chrome-stable \
@@ -93,8 +114,11 @@ browser: ## see whether the tests of the page find a Chromium
 	echo "No Chromium found. Debian and Ubuntu: apt-get install chromium;" \
 		"macOS: brew install --cask google-chrome."; exit 1
 
+screenshots: $(DEV_READY) ## take the pictures of the page anew, into docs/images
+	$(BIN)/python tests/page/screenshots.py docs/images
+
 clean: ## remove the environments, caches and what was built
-	rm -rf $(VENV) $(CHATTERBOX) $(CLIENTS) $(CLIENTS_NODE)/node_modules build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(CHATTERBOX) $(CLIENTS) $(CLIENTS_NODE)/node_modules $(PAGE_NODE)/node_modules build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find realtime bootstrap benchmarks tests -name __pycache__ -prune -exec rm -rf {} +
 
 $(BIN)/python:
@@ -138,7 +162,11 @@ $(CLIENTS_READY): requirements/clients.txt pyproject.toml | $(BIN)/python
 	@touch $@
 
 $(CLIENTS_NODE_READY): $(CLIENTS_NODE)/package-lock.json
-	@node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' 2>/dev/null || { \
+	@$(HAS_NODE) || { \
 		echo "The JavaScript clients need node 20 or newer, and npm." >&2; exit 1; }
 	@cd $(CLIENTS_NODE) && npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+$(PAGE_NODE_READY): $(PAGE_NODE)/package-lock.json
+	@cd $(PAGE_NODE) && npm ci --no-audit --no-fund --loglevel=error
 	@touch $@
