@@ -109,7 +109,7 @@ class Ahead:
         elif self._tells:
             self._tell(delta)
 
-    def _begin_draft(self, audio: Int16, last_speech: int) -> Draft:
+    def _begin_draft(self, audio: Int16, last_speech: int, replies: bool) -> Draft:
         """Take the turn to be over, as far as nobody can tell."""
         self._turns.decide(last_speech, reading=self._reads())
         return Draft(
@@ -120,6 +120,7 @@ class Ahead:
             own=self._own,
             metrics=self._metrics,
             plan=self._plan,
+            replies=replies,
             told=partial(self._heard_all, last_speech),
             judged=partial(self._judge_words, last_speech),
         )

@@ -39,7 +39,7 @@ ar نعم أجل طيب تمام
 """  # noqa: RUF001
 _PHRASES = """
 i see|got it|i know|of course|uh huh|mm hmm|mhm hm|makes sense|i understand|all right|oh wow
-|thats right|thats true|fair enough|go on|no way|for sure|sounds good|very good|thank you|thanks
+|thats right|thats true|fair enough|for sure|sounds good|very good|thank you|thanks
 |ach so|alles klar|verstehe|ich verstehe|na klar|ach ja|ich weiss
 |je vois|je comprends|d accord|c est vrai|bien sur|tout a fait
 |ya veo|entiendo|por supuesto|de acuerdo|lo se|asi es

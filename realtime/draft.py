@@ -59,7 +59,8 @@ class Draft:
 
     `plan` says what would be replied to a transcript, or None where nothing may be; `told` gets the
     words while the turn is not over, and `judged` the probability that they end there, or None if
-    it will not be known. `own` makes its tasks, and whoever owns them awaits them.
+    it will not be known. Without `replies` it stops there. `own` makes its tasks, and whoever owns
+    them awaits them.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class Draft:
         own: Own,
         metrics: Metrics,
         plan: Callable[[Transcript], Plan | None],
+        replies: bool = True,
         told: Callable[[str], None],
         judged: Callable[[float | None], None],
     ) -> None:
@@ -80,6 +82,7 @@ class Draft:
         self.asked = asked
         self._engines, self._owner, self._own, self._metrics = engines, owner, own, metrics
         self._plan, self._told, self._judged = plan, told, judged
+        self._replies = replies
         self._heard: Transcript | None = None
         self._planned: Plan | None = None
         self._script: Script[Delta] | None = None
@@ -118,7 +121,11 @@ class Draft:
 
     async def words(self) -> Transcript | None:
         """What was said, once it is known; None where the recogniser failed."""
-        await asyncio.wait({self._hearing})
+        try:
+            await asyncio.wait({self._hearing})
+        except asyncio.CancelledError:
+            self._hearing.cancel()  # nobody waits for them any more
+            raise
         return self._heard
 
     def text(self, question: Question) -> AsyncGenerator[Delta, None] | None:
@@ -194,6 +201,8 @@ class Draft:
         asked = plan.question
         if reader := self._engines.reader:
             await self._read(reader, asked.prompt)
+        if not self._replies:
+            return
         stream = self._engines.replier.reply(
             asked.prompt, max_tokens=asked.max_tokens, owner=self._owner, tools=asked.tools
         )

@@ -45,7 +45,7 @@ from realtime.errors import StageError
 from realtime.formats import Format, Resampler
 from realtime.quiet_gain import QuietGain
 from realtime.session_config import TurnDetection
-from realtime.turns import SpeechStopped, TurnDetector, TurnEvent, TurnPaused
+from realtime.turns import TAIL_MS, SpeechStopped, TurnDetector, TurnEvent, TurnPaused
 
 log = logging.getLogger("banter.ear")
 
@@ -66,7 +66,7 @@ MAX_LOG_SAMPLES = 15 * 60 * EAR_RATE_HZ
 RELISTEN_SAMPLES = 30 * EAR_RATE_HZ
 """Kept audio that is heard again when turn detection is turned on."""
 
-TAIL_SAMPLES = ms_to_samples(200, EAR_RATE_HZ)
+TAIL_SAMPLES = ms_to_samples(TAIL_MS, EAR_RATE_HZ)
 """Audio after the last speech that the recogniser still gets."""
 
 Spawn = Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]

@@ -44,6 +44,11 @@ class Kept:
         if rest := self._let_go():
             rest.close()
 
+    def unjudge(self) -> None:
+        """Somebody speaks again: what came before him does not tell what he says."""
+        if self._rest:
+            self._rest.verdict = ""
+
     def judge(self, text: str, said: str) -> str:
         """What an utterance was, by its words: `noise`, `echo`, `backchannel` or `words`.
 

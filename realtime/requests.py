@@ -86,6 +86,7 @@ class Requests:
     async def _create_item(self, event: client_events.ItemCreate) -> None:
         item = new_item(event.item)
         before = self._session.conversation.add(item, after=event.previous_item_id)
+        self._session.move_on()
         self._outbox.put(server_events.ItemAdded(previous_item_id=before, item=item.wire()))
         self._outbox.put(server_events.ItemDone(previous_item_id=before, item=item.wire()))
 
@@ -95,6 +96,7 @@ class Requests:
 
     async def _delete_item(self, event: client_events.ItemDelete) -> None:
         self._session.conversation.remove(event.item_id)
+        self._session.move_on()
         self._outbox.put(server_events.ItemDeleted(item_id=event.item_id))
 
     async def _truncate_item(self, event: client_events.ItemTruncate) -> None:

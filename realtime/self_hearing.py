@@ -65,6 +65,9 @@ def is_own(heard: str, said: str, *, asked: bool = False) -> bool:
         return False
     if asked and len(words.split()) < FEW_WORDS:
         return False
+    theirs = _letters(said)
+    if " " not in words and " " in theirs:
+        return words in theirs.split()  # "No." is in "know" and in "in Oslo", and is a caller's
     return likeness(heard, said) >= (SHARE if " " in words else 1.0)
 
 

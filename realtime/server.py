@@ -45,8 +45,13 @@ from realtime.websocket import HEARTBEAT_S, MAX_MESSAGE_BYTES, prepare, serve
 log = logging.getLogger("banter.server")
 
 CLOSE_TIMEOUT_S = 5.0
+# In no frame: a page elsewhere could put this one, which may use the microphone, under a click.
+_POLICY = (
+    "default-src 'self'; connect-src 'self' ws: wss:; object-src 'none'; base-uri 'none'",
+    "form-action 'self'; frame-ancestors 'none'",
+)
 PAGE_HEADERS = {
-    "Content-Security-Policy": "default-src 'self'; connect-src 'self' ws: wss:; base-uri 'none'",
+    "Content-Security-Policy": "; ".join(_POLICY),
     "Cache-Control": "no-cache",
     "X-Content-Type-Options": "nosniff",
 }

@@ -60,9 +60,10 @@ class Session:
         self.timing = TurnWatch()
         self._manners = manners
         self._item_id = new_id("item")
-        self._turn_start = 0
+        self._turn_start = self._ended_ms = 0
         self._speaking = False
         self._unanswered = False
+        self._last_response: Response | None = None
         self._tasks = asyncio.TaskGroup()
         self._hearing = Hearing(
             self.id,
@@ -132,8 +133,10 @@ class Session:
         self._speaking = True
         self._idling.stop()
         self._speaker.hold(None)
+        self._speaker.kept.unjudge()
         self._item_id, self._turn_start = new_id("item"), event.start
-        start_ms = self._ear.client_ms(event.start)
+        # the prefix may reach into the silence that ended the turn before; times told rise
+        start_ms = max(self._ended_ms, self._ear.client_ms(event.start))
         self._outbox.put(
             server_events.SpeechStarted(audio_start_ms=start_ms, item_id=self._item_id)
         )
@@ -146,7 +149,7 @@ class Session:
 
     def _stop(self, event: SpeechStopped) -> None:
         self._speaking = event.split
-        end_ms = self._ear.client_ms(event.end)
+        end_ms = self._ended_ms = self._ear.client_ms(event.end)
         self._outbox.put(server_events.SpeechStopped(audio_end_ms=end_ms, item_id=self._item_id))
         audio = self._ear.turn_audio(event, self._turn_start)
         draft = self._ahead.draft(event)
@@ -209,6 +212,9 @@ class Session:
             self._idling.stop()
         elif self._unanswered:
             self.respond(client_events.ResponseBody(), answers=True)
+        else:
+            self._speaker.hold(None)
+            self._idle()
 
     def respond(
         self, body: client_events.ResponseBody, *, saying: str = "", answers: bool = False
@@ -226,12 +232,15 @@ class Session:
             self._unanswered = True  # not a word of the answer was heard: the question is open
 
     def _finished(self, response: Response) -> None:
+        self._last_response = response
         self._answer()
+
+    def _idle(self) -> None:
+        """Nobody says anything, and nothing is left to be answered."""
         detection = self.config.audio.input.turn_detection
-        if self._speaker.active or self._speaking or not isinstance(detection, ServerVad):
-            return
-        if detection.idle_timeout_ms:
-            self._idling.start(response, detection.idle_timeout_ms)
+        last = self._last_response
+        if last and isinstance(detection, ServerVad) and detection.idle_timeout_ms:
+            self._idling.start(last, detection.idle_timeout_ms)
 
     async def _heard_all(self, answers: bool) -> None:
         """Wait for the words of all that was committed; the reply that follows `answers` them."""
@@ -279,14 +288,19 @@ class Session:
     def commit(self) -> None:
         """Make an item of what was heard since the last one; starts no response."""
         self.listening.undoubt()
+        self.move_on()
         if self._speaking:
             self._end_speech()
         self._time_turn(0)
         self._commit(self._ear.commit(), answer=False)
 
+    def move_on(self) -> None:
+        """The client has a plan of its own: what is left of a reply will not be said."""
+        self._speaker.kept.forget()
+
     def _end_speech(self) -> None:
         """A turn in progress ends because the client says so."""
-        self._speaker.kept.forget()
+        self.move_on()
         self._ahead.drop_draft()
         end_ms = self._ear.client_ms(self._ear.turns.position)
         self._outbox.put(server_events.SpeechStopped(audio_end_ms=end_ms, item_id=self._item_id))
@@ -294,6 +308,7 @@ class Session:
 
     def clear(self) -> None:
         """Forget what was heard and not committed, and a turn in progress with it."""
+        self.move_on()
         if self._speaking:
             self._end_speech()
         self.listening.undoubt()
@@ -317,7 +332,7 @@ class Session:
         """Stop the running response, if it is the one that is meant; whether it was. Nothing
         follows of one that was interrupted, either way."""
         active = self.active
-        self._speaker.kept.forget()
+        self.move_on()
         if active is None or response_id not in (None, active.id):
             return False
         self._speaker.stop("client_cancelled")

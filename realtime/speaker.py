@@ -289,8 +289,6 @@ class Speaker:
         pacing = self._manners.pacing if response.in_history else None
         manner = self._asking.manner(order)
         draft, self._draft = self._draft, None
-        begun = draft.sound if draft else None
-        speech = Speech(manner, pacing, begun) if manner else None
         if draft:
             remainder.answers_with(draft)
         if response.item.goes_on:
@@ -299,6 +297,8 @@ class Speaker:
             text = remainder.text(_fixed(order.saying))
         else:
             text = remainder.text(self._written(response, order, draft))
+        begun = draft.sound if draft and draft.taken else None  # of another answer it is closed
+        speech = Speech(manner, pacing, begun) if manner else None
         make = partial(
             make_reply, response, engines=self._engines, speech=speech, owner=self._owner
         )

@@ -23,14 +23,15 @@ from realtime.turns import SpeechStopped, TurnPaused
 DRAFTS_A_TURN = 3
 
 Read = Callable[[int, int], Int16]
-Begin = Callable[[Int16, int], Draft]
+Begin = Callable[[Int16, int, bool], Draft]
 
 
 class Speculation:
     """`start`, `pause`, `resume` and `stop` as the turn does; `hear` with every bit of audio.
 
     `free` tells whether the recogniser has time; `begin` makes a draft of the turn's audio so far,
-    given the position after which nothing was said. `drafts` of them may ask for a reply in a turn.
+    given the position after which nothing was said, and whether it may ask for a reply: `drafts` of
+    a turn may.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class Speculation:
         self._drafts = drafts
         self._turn_start = 0
         self._left = 0
+        self._looks = False
         self._pause: TurnPaused | None = None
         """A pause that has no draft yet."""
         self._draft: Draft | None = None
@@ -53,12 +55,13 @@ class Speculation:
         """A turn begins at an ear position. `words`: those of its pauses are looked for where no
         reply may be asked for, too."""
         self.drop()
-        self._turn_start, self._left = turn_start, max(self._drafts, int(words))
+        self._turn_start, self._left = turn_start, self._drafts
+        self._looks = words or self._drafts > 0
 
     def pause(self, pause: TurnPaused) -> None:
         """The turn pauses."""
         self.drop()
-        if self._left:
+        if self._looks:
             self._pause = pause
             self._metrics.count("speculation.busy", not self._free())
 
@@ -69,7 +72,7 @@ class Speculation:
             return
         self._pause = None
         audio = read(self._turn_start, min(position, pause.last_speech + TAIL_SAMPLES))
-        self._draft = self._begin(audio, pause.last_speech)
+        self._draft = self._begin(audio, pause.last_speech, self._left > 0)
         self._metrics.count("speculation.begun")
 
     def drop(self) -> None:

@@ -20,6 +20,10 @@ from realtime.endpointing import SILENCE_MS, Verdict, Waits, exactly
 ONSET_GAP_MS = 120
 """An onset that falls silent for this long before it is confirmed was a click or a cough."""
 
+TAIL_MS = 200
+"""Of the silence after a turn, what belongs to its audio. What comes after it, before the turn is
+known to be over, may be the prefix of the next: a soft first sound is often not yet speech."""
+
 RESUME_MS = 60
 """Speech that ends a pause within a turn lasts this long; a breath or a click does not make the
 caller wait for a whole pause again."""
@@ -129,7 +133,7 @@ TABLE: dict[tuple[State, Signal], tuple[State, Action]] = {
     (State.GAP, Signal.SILENCE): (State.GAP, Action.NOTHING),
     (State.GAP, Signal.PAUSED): (State.PAUSE, Action.PAUSE),
     (State.GAP, Signal.EXPIRED): (State.IDLE, Action.PAUSE_AND_STOP),
-    (State.GAP, Signal.TOO_LONG): (State.IDLE, Action.PAUSE_AND_STOP),
+    (State.GAP, Signal.TOO_LONG): (State.GAP, Action.SPLIT),
     (State.PAUSE, Signal.SPEECH): (State.PAUSE, Action.NOTHING),
     (State.PAUSE, Signal.CONFIRMED): (State.SPEAKING, Action.RESUME),
     (State.PAUSE, Signal.SILENCE): (State.PAUSE, Action.NOTHING),
@@ -278,7 +282,8 @@ class TurnDetector:
         return SpeechStarted(start, continues)
 
     def _stop(self, *, split: bool) -> SpeechStopped:
-        self._floor = self.position
+        heard_to = self.position if split else self._last_speech + self._samples(TAIL_MS)
+        self._floor = min(self.position, heard_to)
         return SpeechStopped(self.position, self._last_speech, split)
 
     def _too_long(self) -> bool:

@@ -41,7 +41,7 @@ class Desk:
         self.tasks.append(asyncio.create_task(work))
         return self.tasks[-1]
 
-    def draft(self) -> Draft:
+    def draft(self, *, replies: bool = True) -> Draft:
         return Draft(
             Engines(None, self.transcriber, self.replier, self.voice, reader=self.reader),  # type: ignore[arg-type]
             Utterance(np.zeros(16_000, np.int16), "en", "spelling"),
@@ -52,6 +52,7 @@ class Desk:
             plan=lambda heard: self.plan,
             told=self.told.append,
             judged=self.judged.append,
+            replies=replies,
         )
 
     @property
@@ -116,6 +117,25 @@ async def test_its_words_are_read_before_the_reply_is_asked_for(desk):
     await until(lambda: desk.at_rest)
     assert (desk.judged, desk.reader.prompts) == ([0.7], [ASKED.prompt])
     assert len(desk.replier.prompts) == 1
+
+
+async def test_words_may_be_read_without_a_reply_that_is_begun(desk):
+    desk.reader = FakeReader(0.2)
+    draft = desk.draft(replies=False)
+    await until(lambda: desk.at_rest)
+    assert (desk.judged, draft.reached, desk.replier.prompts) == ([0.2], "transcript", [])
+
+
+async def test_a_waiter_that_is_gone_takes_the_recognisers_job_back(desk):
+    desk.transcriber.gate = asyncio.Event()
+    draft = desk.draft()
+    await until(lambda: desk.transcriber.asked)
+    draft.finish()
+    waiting = asyncio.create_task(draft.words())
+    await asyncio.sleep(0)
+    waiting.cancel()
+    await until(lambda: desk.at_rest)
+    assert draft.reached == "nothing"
 
 
 async def test_a_reader_that_fails_costs_the_verdict_alone(desk):

@@ -29,8 +29,9 @@ def test_the_recognisers_own_mark_is_left_out(told, words):
 
 
 def test_the_prompt_ends_with_the_last_word():
-    prompt = "<s>What is that<e>\n<s>What is that?<e>\n<s>assistant\n"
-    assert up_to(prompt, "What is that") == "<s>What is that<e>\n<s>What is that"
+    prompt = "<s>What is that?<e>\n<s>What is that?<end>\n<s>assistant\n"
+    assert up_to(prompt, "What is that?") == "<s>What is that?<e>\n<s>What is that"
+    assert up_to("<s>The end.<end>", "The end.") == "<s>The end"
     with pytest.raises(ValueError, match="not found"):
         up_to(prompt, "nothing of it")
 

@@ -6,10 +6,13 @@ is promised, his session lives, and he is answered the next time.
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import AsyncExitStack, suppress
+from unittest.mock import patch
 
 import pytest
 
+from realtime.engines.llm import EmbeddedReplier
 from realtime.errors import Saturated
 from tests.client import Client
 from tests.llm_endpoint import Answer, cut, hang_up, nothing, status, stream, stuck, words
@@ -120,9 +123,11 @@ async def recogniser_is_full(street: Street) -> None:
 async def line_at_the_language_model_is_full(street: Street) -> None:
     """The neighbours' replies are being written; everybody else's place is taken."""
     client = await street.knock()
-    street.llama.gate.clear()
-    before = street.llama.replies
-    await until(lambda: street.llama.replies == before + 2)
+    with patch.object(EmbeddedReplier, "spare", False):  # a draft that is dropped makes room
+        street.llama.gate.clear()
+        await until(lambda: street.waiting[1] == 2)
+        await asyncio.sleep(0.5)
+        await until(lambda: street.waiting[1] == 2)
     async with AsyncExitStack() as crowd:
         with suppress(Saturated):
             while True:

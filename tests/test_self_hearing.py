@@ -62,3 +62,8 @@ def test_a_choice_among_what_a_question_offers_is_an_answer():
 def test_likeness_is_the_share_in_letters():
     assert likeness("two three", "one two three") == 1.0
     assert likeness("xyz", "one two three") == 0.0
+
+
+@pytest.mark.parametrize("heard", ["No.", "Go.", "Hey!"])
+def test_a_word_that_only_its_letters_are_in_is_a_callers(heard):
+    assert not is_own(heard, "they know it is going to Oslo, now that cinnamon is not as fast")

@@ -38,7 +38,8 @@ async def test_the_page_comes_with_a_strict_policy(server):
         async with http.get(server.make_url("/")) as answer:
             assert answer.status == 200
             assert answer.content_type == "text/html"
-            assert "default-src 'self'" in answer.headers["Content-Security-Policy"]
+            policy = answer.headers["Content-Security-Policy"]
+            assert {"default-src 'self'", "frame-ancestors 'none'"} <= set(policy.split("; "))
         async with http.get(server.make_url("/static/../pyproject.toml")) as answer:
             assert answer.status == 404
 

@@ -167,11 +167,13 @@ class Drawer:
 
     def __init__(self) -> None:
         self.begun: list[tuple[int, int]] = []
+        self.replies: list[bool] = []
         self.dropped = self.finished = 0
         self.reached = "nothing"
         self.asked_for_reply = True
 
-    def begin(self, audio, last_speech):
+    def begin(self, audio, last_speech, replies):
+        self.replies.append(replies)
         self.begun.append((len(audio), last_speech))
         self.last_speech = last_speech
         return self
@@ -194,13 +196,13 @@ def read(start: int, end: int) -> np.ndarray:
     return np.zeros(end - start, np.int16)
 
 
-def test_a_turn_has_so_many_drafts_and_no_more():
+def test_a_turn_has_so_many_replies_begun_and_beyond_that_its_words_are_still_looked_for():
     made, drawer = speculation()
     for n in range(DRAFTS_A_TURN + 2):
         made.pause(TurnPaused(12_000 + n, 10_000 + n))
         made.hear(12_000 + n, read)
-    assert len(drawer.begun) == DRAFTS_A_TURN
-    assert drawer.dropped == DRAFTS_A_TURN
+    assert drawer.replies == [True] * DRAFTS_A_TURN + [False] * 2
+    assert drawer.dropped == DRAFTS_A_TURN + 1
     made.start(50_000)
     made.pause(TurnPaused(62_000, 60_000))
     made.hear(62_000, read)

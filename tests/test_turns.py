@@ -67,7 +67,7 @@ def test_speech_that_begins_at_the_end_of_the_pause_keeps_the_turn_open():
 
 def test_the_next_turn_does_not_hear_the_last_one_again():
     events = tell(TurnDetector(), speech(1), silence(0.5), speech(1), silence(1))
-    assert outline(events) == [("start", 0.0), ("stop", 1.5), ("start", 1.5), ("stop", 3.0)]
+    assert outline(events) == [("start", 0.0), ("stop", 1.5), ("start", 1.2), ("stop", 3.0)]
 
 
 def test_a_turn_that_is_too_long_is_split_and_nothing_is_lost():
@@ -144,6 +144,13 @@ def test_a_short_silence_within_a_turn_is_a_pause_and_speech_ends_it():
         ("stop", 2.8),
     ]
     assert [seconds(e.last_speech) for e in events if isinstance(e, TurnPaused)] == [1.0, 2.3]
+
+
+def test_a_turn_that_is_too_long_goes_on_over_a_gap_between_two_words():
+    detector = TurnDetector(TurnSettings(max_turn_ms=2_000))
+    events = tell(detector, speech(1.98), silence(0.02), speech(1), silence(1))
+    kinds = [(type(e), getattr(e, "split", getattr(e, "continues", None))) for e in events]
+    assert kinds[:3] == [(SpeechStarted, False), (SpeechStopped, True), (SpeechStarted, True)]
 
 
 def test_a_silence_shorter_than_a_pause_is_not_told():

@@ -23,14 +23,13 @@ def bare(words: str) -> str:
     return words.rstrip(TRAILING)
 
 
-def up_to(prompt: str, words: str) -> str:
-    """A prompt as it was up to the end of these words, at their last place in it.
+def up_to(prompt: str, message: str) -> str:
+    """A prompt up to the last word of a message, at the last place of that message in it.
 
     Raises:
-        ValueError: they are not in it.
+        ValueError: it is not in it.
     """
-    at = prompt.rindex(words)
-    return prompt[: at + len(words)]
+    return prompt[: prompt.rindex(message) + len(bare(message))]
 
 
 def probability_of_end(answer: dict[str, Any]) -> float:

@@ -177,13 +177,13 @@ class EmbeddedReplier:
     async def _ends(self, messages: list[Message]) -> float:
         if self._client is None:
             raise ReplyError("the language model is not running")
-        words = bare(messages[-1].text)
-        if not words:
+        said = messages[-1].text
+        if not bare(said):
             return 1.0
         told = [{"role": m.role, "content": m.text} for m in messages]
         try:
             whole = await self._ask("/apply-template", {"messages": told})
-            body = {"prompt": up_to(whole["prompt"], words), **NEXT_TOKEN}
+            body = {"prompt": up_to(whole["prompt"], said), **NEXT_TOKEN}
             return probability_of_end(await self._ask("/completion", body))
         except (aiohttp.ClientError, TimeoutError) as error:
             raise _gone(error) from error
