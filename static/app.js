@@ -141,11 +141,11 @@ function environmentProblem() {
   return null;
 }
 
-/** Settings that a person has changed: kept, shown and told to the call. */
-function change(changed) {
+/** Other settings: shown, told to the call, and kept if a person wished for them. */
+function change(changed, isWish = true) {
   const before = settings;
   settings = changed;
-  store(kept, settings);
+  if (isWish) store(kept, settings);
   panel?.show(settings);
   if (settings.input !== before.input) call?.setInput(settings.input);
   if (settings.output !== before.output) call?.setOutput(settings.output);
@@ -173,7 +173,8 @@ function keepKey(secret) {
 
 async function settingsPanel() {
   const { SettingsPanel } = await import("./settings-panel.js");
-  panel ??= new SettingsPanel(settings, () => key, change);
+  const onRecord = (records) => call?.mute(records || muted); // or the server would hear it too
+  panel ??= new SettingsPanel(settings, () => key, { onChange: change, onRecord });
   return panel;
 }
 
@@ -231,8 +232,13 @@ on("save-open", "click", () => import("./keeping.js")); // the clipboard wants a
 on("save", "click", async ({ target }) => {
   if (!target.value) return;
   find("save").hidePopover();
-  const { keep } = await import("./keeping.js");
-  say(await keep(target.value, conversation()));
+  try {
+    const { keep } = await import("./keeping.js");
+    say(await keep(target.value, conversation()));
+  } catch (error) {
+    console.error(error);
+    say(SAID.notKept(error));
+  }
 });
 window.addEventListener("hashchange", () => {
   adoptAddress();

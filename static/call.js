@@ -82,13 +82,15 @@ export class Call {
 
   mute(muted) {
     this.#muted = muted;
+    if (muted) this.#push?.finish();
     this.#sound.mute(muted);
     if (this.#line.ready) this.#page.move(muted ? "muted" : "unmuted");
   }
 
-  /** Push-to-talk: whether the button is held. */
+  /** Push-to-talk: whether the button is held. Without sound there is nothing to begin. */
   hold(held) {
-    if (this.#line.ready || !held) this.#push?.hold(held);
+    const hears = this.#line.ready && !this.#muted && this.#sound.isRunning;
+    if (hears || !held) this.#push?.hold(held);
   }
 
   /** Another microphone, "" for the system's choice. */
@@ -159,14 +161,16 @@ export class Call {
     });
   }
 
-  // A new session is told the settings, and after a loss what was said before.
+  // A new session is told the settings, and after a loss what was said before: then it need not
+  // greet again, and owes an answer if the user had the last word.
   #greet(session) {
     this.#session = session;
     this.#sound.recount();
     this.#update(this.#settings, null);
-    for (const item of this.#history.items()) {
-      this.#send({ type: "conversation.item.create", item });
-    }
+    const items = this.#history.items();
+    if (items.length > 0) this.#send({ type: "response.cancel" });
+    for (const item of items) this.#send({ type: "conversation.item.create", item });
+    if (items.at(-1)?.role === "user") this.#conversation.ask();
   }
 
   #update(before, created) {
@@ -216,7 +220,10 @@ export class Call {
   // A phone call, a locked screen or a missing click can suspend all sound of a page.
   #followSound() {
     if (this.#closed || !this.#session) return; // the first greeting looks for itself
-    if (!this.#sound.isRunning) return this.#page.move("suspended");
+    if (!this.#sound.isRunning) {
+      this.#push?.finish();
+      return this.#page.move("suspended");
+    }
     this.#conversation.resumed();
     if (!this.#line.ready) this.#page.move("lost");
   }

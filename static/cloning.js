@@ -15,15 +15,17 @@ export class Cloning {
   #voices;
   #deviceId; // () => the microphone that is set
   #onAdded;
+  #onRecord;
   #form = find("clone-form");
   #button = find("record");
   #recorder = null;
   #clip = null; // a Blob that was recorded here; a file that is chosen later replaces it
 
-  constructor(voices, deviceId, onAdded) {
+  constructor(voices, deviceId, onAdded, onRecord) {
     this.#voices = voices;
     this.#deviceId = deviceId;
     this.#onAdded = onAdded;
+    this.#onRecord = onRecord;
     this.#button.addEventListener("click", () => (this.#recorder ? this.stop() : this.#record()));
     this.#form.elements.file.addEventListener("change", () => (this.#clip = null));
     this.#form.addEventListener("submit", (event) => {
@@ -39,6 +41,7 @@ export class Cloning {
     this.#recorder = null;
     recorder.microphone.close();
     recorder.context.close();
+    this.#onRecord(false);
     setText(this.#button, CLONING.record);
     if (recorder.chunks.length === 0) return;
     this.#clip = new Blob(wav(joined(recorder.chunks)), { type: "audio/wav" });
@@ -48,16 +51,22 @@ export class Cloning {
 
   async #record() {
     this.#button.disabled = true;
+    let opened = null;
     try {
-      const { context, stream } = await openAudio(this.#deviceId());
+      opened = await openAudio(this.#deviceId());
+      const { context, stream } = opened;
       const recorder = { context, chunks: [] };
       recorder.microphone = await Microphone.create(context, stream, this.#deviceId(), {
         onChunk: ({ pcm }) => this.#hear(recorder, new Int16Array(pcm)),
         onLost: () => this.stop(),
       });
       this.#recorder = recorder;
+      this.#onRecord(true);
       setText(this.#button, CLONING.stop);
+      if (!find("settings").open) this.stop(); // closed while the browser was asking
     } catch (error) {
+      for (const track of opened?.stream.getTracks() ?? []) track.stop();
+      opened?.context.close();
       this.#say(microphoneNotice(error) ?? error.message);
     }
     this.#button.disabled = false;

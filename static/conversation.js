@@ -15,6 +15,7 @@ const BUSY = "conversation_already_has_active_response";
 export class Conversation {
   staleFrames = 0;
   #reply = null;
+  #asked = false; // for a response that the server has not begun
   #asksAgain = false; // a response was refused, as another was under way
   #to;
 
@@ -73,7 +74,7 @@ export class Conversation {
     const content = [{ type: "input_text", text: words }];
     const item = { id: itemId, type: "message", role: "user", content };
     this.#to.send({ type: "conversation.item.create", item });
-    this.#to.send({ type: "response.create" });
+    this.ask();
   }
 
   /** Push-to-talk: from here on, what is said is a turn. */
@@ -88,7 +89,7 @@ export class Conversation {
     this.#to.move("speechStopped");
     if (isTurn) {
       this.#to.send({ type: "input_audio_buffer.commit" });
-      this.#to.send({ type: "response.create" });
+      this.ask();
     } else {
       this.#to.send({ type: "input_audio_buffer.clear" });
       this.#to.notify(notices.pressTooShort);
@@ -96,12 +97,18 @@ export class Conversation {
     }
   }
 
+  /** Asks for a response, where the server would not begin one by itself. */
+  ask() {
+    this.#asked = true;
+    this.#to.send({ type: "response.create" });
+  }
+
   /** The connection is gone, and with it whatever of a reply had not been heard. */
   lost() {
     this.#cut(NOTES.lost);
     this.#reply = null; // the next session counts its own
-    this.#asksAgain = false;
-    this.#to.transcript.settle();
+    this.#asked = this.#asksAgain = false;
+    this.#to.transcript.settle(NOTES.lost);
   }
 
   #handlers = {
@@ -135,6 +142,7 @@ export class Conversation {
     },
 
     "response.created": ({ response_number }) => {
+      this.#asked = false;
       this.#reply = { number: response_number, itemId: null, received: 0, live: true, done: false };
       this.#to.move("replyCreated");
     },
@@ -171,6 +179,7 @@ export class Conversation {
       if (OVERTAKEN.includes(error.code)) return;
       this.#asksAgain ||= error.code === BUSY;
       if (error.code === BUSY) return;
+      this.#asked = false;
       this.#to.notify(notices.serverError(error));
       this.#dropTurn();
     },
@@ -179,7 +188,9 @@ export class Conversation {
   // By hand: the server does not notice by itself that it should stop.
   #interrupt() {
     const reply = this.#reply;
-    if (reply?.live && !reply.done) this.#to.send({ type: "response.cancel" });
+    const comes = this.#asked || (reply?.live && !reply.done);
+    if (comes) this.#to.send({ type: "response.cancel" });
+    this.#asked = this.#asksAgain = false;
     return this.#cut();
   }
 
@@ -195,7 +206,7 @@ export class Conversation {
     const played = await flushed;
     this.#to.history.cut(itemId, played, reply.received);
     this.#to.transcript.trimReply(itemId, this.#to.history.wordsOf(itemId));
-    if (played >= reply.received) return;
+    if (reply.done && played >= reply.received) return; // else more may be on its way
     const audio_end_ms = Math.floor((played * 1000) / SAMPLE_RATE_HZ);
     const where = { item_id: itemId, content_index: 0, audio_end_ms };
     this.#to.send({ type: "conversation.item.truncate", ...where });
@@ -204,7 +215,7 @@ export class Conversation {
   #finish({ status, status_details }) {
     const reply = this.#reply;
     if (reply) reply.done = true;
-    if (this.#asksAgain) this.#to.send({ type: "response.create" });
+    if (this.#asksAgain) this.ask();
     this.#asksAgain = false;
     if (!reply?.live) return; // cut before, by the user
     if (status === "failed") this.#to.notify(notices.replyFailed(status_details?.error?.message));

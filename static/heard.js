@@ -4,7 +4,8 @@
 export function split(whole, heard) {
   const words = [...whole.matchAll(/\S+/g)];
   const known = heard.match(/\S+/g) ?? [];
-  const agrees = known.every((word, i) => bare(words[i]?.[0] ?? "") === bare(word));
+  const agrees =
+    known.length <= words.length && known.every((word, i) => bare(words[i][0]) === bare(word));
   if (!agrees) return [heard, ""];
   if (known.length === 0) return ["", whole];
   const last = words[known.length - 1];

@@ -30,8 +30,8 @@ export class Hold {
   }
 
   #key(event, down) {
-    if (!this.active || event.code !== "Space" || event.ctrlKey || event.altKey || event.metaKey)
-      return;
+    if (!this.active || event.code !== "Space") return;
+    if (down && (event.ctrlKey || event.altKey || event.metaKey)) return;
     const elsewhere = event.target !== this.#button && event.target.closest?.(WRITES);
     if (elsewhere && down) return;
     if (down && document.querySelector("dialog[open]")) return;

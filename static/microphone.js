@@ -39,7 +39,12 @@ export class Microphone {
   /** Handlers: onChunk({pcm, level}) every 20 ms; onLost(error) when no microphone is left. */
   static async create(context, stream, deviceId, handlers) {
     const microphone = new Microphone(context, deviceId, handlers);
-    await microphone.#attach(stream);
+    try {
+      await microphone.#attach(stream);
+    } catch (error) {
+      microphone.close();
+      throw error;
+    }
     return microphone;
   }
 

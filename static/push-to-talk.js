@@ -33,7 +33,14 @@ export class PushToTalk {
     const count = pcm.byteLength / 2;
     if (this.#held) this.#samples += count;
     else this.#tail = Math.max(0, this.#tail - count);
-    if (!this.#held && this.#tail === 0) this.#finish();
+    if (!this.#held && this.#tail === 0) this.#end();
+  }
+
+  /** Ends a turn in progress at once: no more sound will come. */
+  finish() {
+    if (!this.#held && this.#tail === 0) return;
+    this.drop();
+    this.#end();
   }
 
   /** Forgets a turn in progress: the connection it went over is gone. */
@@ -42,7 +49,7 @@ export class PushToTalk {
     this.#tail = 0;
   }
 
-  #finish() {
+  #end() {
     if (this.#samples < LEAST_SAMPLES) this.#handlers.onShort();
     else this.#handlers.onTurn();
   }

@@ -40,7 +40,9 @@ export class Recording {
   ended(number, played = Infinity) {
     const reply = this.#waiting.get(number);
     this.#waiting.delete(number);
-    if (reply && reply.at !== null) this.#reply.push(...placed(reply, played));
+    if (!reply || reply.at === null) return;
+    this.#reply.push(...placed(reply, played));
+    this.#forget(reply.at); // the user may say nothing for long
   }
 
   /** {user, reply: [{startSample, pcm: Int16Array}], forgotten}; between two there was silence. */

@@ -23,8 +23,11 @@ export class SettingsPanel {
   #names = []; // of the voices
   #onChange;
 
-  /** key() is that of the server; onChange(settings) comes after each change by the user. */
-  constructor(settings, key, onChange) {
+  /**
+   * key() is that of the server. Handlers: onChange(settings, isWish) after each change, which is the
+   * user's wish or not; onRecord(records) when a voice is recorded, and when no longer.
+   */
+  constructor(settings, key, { onChange, onRecord }) {
     this.#settings = settings;
     this.#voices = new Voices(key);
     this.#onChange = onChange;
@@ -35,6 +38,7 @@ export class SettingsPanel {
         this.#put({ ...this.#settings, voice });
         this.loadVoices();
       },
+      onRecord,
     );
     find("settings").addEventListener("close", () => cloning.stop());
     find("settings-close").addEventListener("click", () => find("settings").close());
@@ -96,7 +100,7 @@ export class SettingsPanel {
     find("cloning").hidden = !canAdd;
     const { voice } = this.#settings;
     if (names.length > 0 && voice !== "" && !names.includes(voice))
-      this.#put({ ...this.#settings, voice: "" });
+      this.#put({ ...this.#settings, voice: "" }, false);
     else this.show(this.#settings);
   }
 
@@ -121,9 +125,9 @@ export class SettingsPanel {
     this.#put(normalise({ ...this.#settings, [name]: given }));
   }
 
-  #put(settings) {
+  #put(settings, isWish = true) {
     this.show(settings);
-    this.#onChange(settings);
+    this.#onChange(settings, isWish);
   }
 
   #showRows() {

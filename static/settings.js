@@ -38,7 +38,9 @@ function valid(name, value, standard) {
   if (name in RANGES) {
     const [least, most] = RANGES[name];
     const number = typeof value === "string" && value.trim() === "" ? NaN : Number(value);
-    return Number.isFinite(number) ? Math.max(least, Math.min(most, number)) : standard;
+    if (!Number.isFinite(number)) return standard;
+    const within = Math.max(least, Math.min(most, number));
+    return name === "pauseMs" ? Math.round(within) : within; // the server takes whole ones only
   }
   if (name === "language") return /^[a-z]{2,3}$/.test(value) ? value : standard;
   if (typeof standard === "boolean") return value === true || value === "true";
@@ -51,20 +53,26 @@ function valid(name, value, standard) {
  */
 export function toSession(settings, created = null) {
   const { instructions, voice, language, turns, pauseMs, eagerness } = settings;
+  const own = created?.audio?.input;
   const transcription = { model: "whisper-1" };
   if (language !== "") transcription.language = language;
-  else if (created) transcription.language = null;
+  else if (created) transcription.language = own?.transcription?.language ?? null;
   const session = { type: "realtime", audio: { input: { transcription } } };
   if (turns === "pause") {
     session.audio.input.turn_detection = { type: "server_vad", silence_duration_ms: pauseMs };
   }
   if (turns === "meaning") session.audio.input.turn_detection = { type: "semantic_vad", eagerness };
-  if (turns === "" && created) session.audio.input.turn_detection = { type: "server_vad" };
+  if (turns === "" && created) session.audio.input.turn_detection = ownTurns(own?.turn_detection);
   const spoken = voice || created?.audio?.output?.voice;
   if (spoken) session.audio.output = { voice: spoken };
-  const told = instructions || created?.instructions;
-  if (told) session.instructions = told;
+  if (instructions || created) session.instructions = instructions || created.instructions || "";
   return session;
+}
+
+// The server tells a pause even where it finds the right one by itself; said back, it would be fixed.
+function ownTurns(detection) {
+  const { silence_duration_ms, ...rest } = detection ?? { type: "server_vad" };
+  return rest.type === "server_vad" ? rest : detection;
 }
 
 /**

@@ -113,6 +113,7 @@ export const SAID = {
   notCopied: "The browser does not let this page copy.",
   downloaded: "Downloaded.",
   noSound: "There is no sound yet.",
+  notKept: (error) => `That could not be saved: ${error.message}`,
   forgotten: "Downloaded: the last half hour; what was before is no longer kept.",
   fromLink: "Settings taken from the link.",
 };

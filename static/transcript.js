@@ -31,10 +31,12 @@ export class Transcript {
     this.#list.replaceChildren();
   }
 
-  /** No more words will come: what is unfinished stays as it is, what is empty goes. */
-  settle() {
-    for (const [itemId, { item, whole, note }] of this.#lines) {
+  /** No more words will come: what is unfinished stays as it is, what is empty goes, unless a
+   * `reason` is given that what the user said is missing. */
+  settle(reason = "") {
+    for (const [itemId, { who, item, whole, note }] of this.#lines) {
       item.removeAttribute("aria-busy");
+      if (who === "user" && whole === "") note.textContent ||= reason;
       if (whole + note.textContent === "") this.#remove(itemId);
     }
   }

@@ -117,6 +117,7 @@ test("a reply that was heard to its end is not truncated", async () => {
   turn(page);
   page.audio(1, 0, 100);
   page.conversation.playbackStarted(1);
+  page.hear("response.done", done("completed"));
   page.story.length = 0;
   page.hear("input_audio_buffer.speech_started", { item_id: "user_2" }); // before it was drained
   await null;
@@ -131,6 +132,20 @@ test("a reply that was heard to its end is not truncated", async () => {
   assert.deepEqual(page.told("flush"), []);
 });
 
+for (const ms of [0, 100]) {
+  test(`a cut is told while more may be on its way, after all of ${ms} ms was heard`, async () => {
+    const page = begin({ played: ms * MS });
+    turn(page);
+    page.audio(1, 0, ms);
+    page.story.length = 0;
+    page.hear("input_audio_buffer.speech_started", { item_id: "user_2" });
+    await null;
+    const [[truncate]] = page.told("send");
+    assert.equal(truncate.type, "conversation.item.truncate");
+    assert.equal(truncate.audio_end_ms, ms);
+  });
+}
+
 test("speaking on while the answer is only thought of drops it silently", async () => {
   const page = begin();
   turn(page);
@@ -138,7 +153,7 @@ test("speaking on while the answer is only thought of drops it silently", async 
   page.hear("input_audio_buffer.speech_started", { item_id: "user_2" });
   await null;
   assert.equal(page.state, "hearing");
-  assert.deepEqual(page.told("send"), []);
+  assert.deepEqual(page.told("notify"), []);
   page.audio(1, 0, 100);
   assert.equal(page.conversation.staleFrames, 1);
 });
@@ -312,6 +327,33 @@ test("push-to-talk: a press cuts the reply that sounds", async () => {
   ]);
 });
 
+test("an answer that was asked for and has not begun is cancelled, too", async () => {
+  for (const again of [
+    (page) => page.conversation.press(),
+    (page) => page.conversation.write("B"),
+  ]) {
+    const page = begin();
+    page.conversation.press();
+    page.conversation.release(true);
+    page.story.length = 0;
+    await again(page);
+    assert.equal(sent(page)[0], "response.cancel");
+    page.story.length = 0;
+    page.hear("response.created", { response_number: 1, response: {} });
+    page.hear("response.done", done("cancelled"));
+    assert.ok(!sent(page).includes("response.create"));
+  }
+});
+
+test("a response that waits for another is not asked for after a press", () => {
+  const page = begin();
+  turn(page, 1);
+  page.hear("error", { error: { code: "conversation_already_has_active_response" } });
+  page.conversation.press();
+  page.hear("response.done", done("cancelled"));
+  assert.ok(!sent(page).includes("response.create"));
+});
+
 test("push-to-talk: a press too short is no turn and says so", () => {
   const page = begin();
   page.conversation.press();
@@ -335,7 +377,7 @@ test("a lost connection: silence, and of the reply only what was heard is rememb
   assert.deepEqual(page.told("flush"), [[1]]);
   assert.deepEqual(page.told("cutReply"), [["reply_1", "the connection was lost"]]);
   assert.deepEqual(page.told("trimReply"), [["reply_1", "One two"]], "as no server can tell");
-  assert.equal(page.told("settle").length, 1);
+  assert.deepEqual(page.told("settle"), [["the connection was lost"]]);
   assert.equal(page.history.items()[0].content[0].text, "One two");
 });
 

@@ -15,6 +15,7 @@ test("the heard words stay as they were written, the rest follows", () => {
 test("other words than those written are shown as the server has them", () => {
   assert.deepEqual(split("Well, it depends.", "Something else"), ["Something else", ""]);
   assert.deepEqual(split("Short", "Short and longer"), ["Short and longer", ""]);
+  assert.deepEqual(split("Hello there.", "Hello there. –"), ["Hello there. –", ""]);
 });
 
 test("a reply goes on with the words that were not heard", () => {

@@ -63,6 +63,24 @@ test("a key that repeats is one press", () => {
   assert.equal(count("press"), 1);
 });
 
+test("a turn ends at once where no more sound will come, held or in its last moment", () => {
+  for (const held of [true, false]) {
+    const { push, hear, count } = begin();
+    push.finish();
+    push.hold(true);
+    hear(200);
+    push.hold(held);
+    push.finish();
+    assert.deepEqual([count("turn"), count("short")], [1, 0]);
+    push.hold(false); // the hand lets go later
+    hear(200);
+    push.finish();
+    assert.deepEqual([count("turn"), count("audio")], [1, 10]);
+    push.hold(true);
+    assert.equal(count("press"), 2, "the next one is another turn");
+  }
+});
+
 test("a turn that is dropped never ends, and the next one begins anew", () => {
   const { push, hear, count } = begin();
   push.hold(true);

@@ -57,6 +57,20 @@ test("a reply of which nothing was heard leaves nothing, also for the next of it
   assert.equal(reply[0].pcm[0], 2);
 });
 
+test("half an hour of answers alone is kept, too", () => {
+  const recording = new Recording();
+  const minute = chunk(1, 60 * RATE_HZ);
+  for (let i = 1; i <= 40; i++) {
+    recording.hearReply(i, minute);
+    recording.started(i, i * minute.length);
+    recording.ended(i);
+  }
+  const { reply, forgotten } = recording.all();
+  assert.equal(forgotten, true);
+  const seconds = reply.reduce((sum, { pcm }) => sum + pcm.length, 0) / RATE_HZ;
+  assert.ok(seconds >= 1800 && seconds <= 1870, `${seconds} s`);
+});
+
 test("half an hour is kept; then the oldest goes, and that is said", () => {
   const recording = new Recording();
   recording.hearReply(1, chunk(1));

@@ -38,6 +38,8 @@ test("what cannot be used becomes the default, what is out of range the nearest"
     evil: 1,
   };
   assert.deepEqual(normalise(odd), { ...DEFAULTS, pauseMs: 3000, volume: 0 });
+  assert.equal(normalise({ pauseMs: "333.3" }).pauseMs, 333);
+  assert.equal(normalise({ volume: 0.3 }).volume, 0.3);
   assert.equal(normalise({ pauseMs: "" }).pauseMs, DEFAULTS.pauseMs);
   assert.equal(normalise({ pushToTalk: "true" }).pushToTalk, true);
   assert.equal(normalise({ instructions: "x".repeat(99_999) }).instructions.length, 20_000);
@@ -97,6 +99,21 @@ test("what is unset in a conversation goes back to what the server began with", 
     },
   ]);
   assert.equal(toUpdates(DEFAULTS, before, CREATED).length, 1);
+});
+
+test("what the server began with may be more than its name", () => {
+  const unset = (turn_detection, transcription = null) => {
+    const created = { audio: { input: { turn_detection, transcription } } };
+    const session = toSession(DEFAULTS, created);
+    return [session.audio.input.turn_detection, session.audio.input.transcription.language];
+  };
+  const meaning = { type: "semantic_vad", eagerness: "low", interrupt_response: false };
+  assert.deepEqual(unset(meaning, { language: "de" }), [meaning, "de"]);
+  const pause = { type: "server_vad", threshold: 0.7, silence_duration_ms: 500 };
+  assert.deepEqual(unset(pause), [{ type: "server_vad", threshold: 0.7 }, null]);
+  assert.deepEqual(unset(null), [{ type: "server_vad" }, null]);
+  assert.equal(toSession(DEFAULTS, {}).instructions, "", "also where there were none");
+  assert.equal("instructions" in toSession(DEFAULTS), false);
 });
 
 test("a link brings back what differs, and neither key nor device", () => {

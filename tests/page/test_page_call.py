@@ -92,6 +92,7 @@ async def test_a_lost_connection_comes_back_and_the_server_is_told_what_was_said
     role, kind, heard = told[3]
     assert (role, kind, len(told)) == ("assistant", "output_text", 4)
     assert heard in ("It", "It is")  # 2.5 of 10 s, 8 words
+    assert mock.told("response.create") == []  # it was answered
     assert len(mock.told("session.update")) == 2
     await expect(page.locator("#lines .user .text")).to_have_text(
         ["Is there a moon?", "How far is it?"]
@@ -105,6 +106,24 @@ async def test_a_lost_connection_comes_back_and_the_server_is_told_what_was_said
     await send_audio(mock, 300, number=1)
     await end_reply(mock, "All right.", number=1)
     await shows(page, "Listening")
+
+
+async def test_a_question_that_was_lost_unanswered_is_asked_again(
+    mock: MockServer, open_page: OpenPage
+) -> None:
+    page = await open_page(mock.url)
+    await start(page, mock)
+    await user_turn(mock, "Is there a moon?")
+    await mock.say("input_audio_buffer.speech_started", audio_start_ms=0, item_id="user_2")
+    await shows(page, "You are speaking")
+    await mock.vanish()
+    await mock.called_again()
+    await mock.receives("response.create")
+    kinds = [event["type"] for event in mock.received if event["type"] != "session.update"]
+    assert kinds == ["response.cancel", "conversation.item.create", "response.create"]
+    lines = page.locator("#lines .user")
+    await expect(lines.locator(".text")).to_have_text(["Is there a moon?", ""])
+    await expect(lines.locator(".note")).to_have_text(["", "the connection was lost"])
 
 
 @pytest.mark.parametrize("code", [1001, 1011, 1012, 1013])
@@ -234,6 +253,32 @@ async def test_a_press_too_short_is_no_turn_and_says_so(
     await complains(page, "too short")
     await shows(page, "Listening")
     assert mock.told("input_audio_buffer.commit") == []
+
+
+@pytest.mark.parametrize("how", ["mute", "suspend"])
+async def test_a_turn_by_hand_ends_where_the_sound_does(
+    mock: MockServer, open_page: OpenPage, how: str
+) -> None:
+    page = await open_page(f"{mock.url}/#pushToTalk=true", scripts=(KEEP,))
+    await start(page, mock)
+    await page.locator("#hold").hover()
+    await page.mouse.down()
+    await mock.hears_audio(SECOND_BYTES // 2)
+    stop = {"mute": "document.getElementById('mute').click()", "suspend": "contexts[0].suspend()"}
+    await page.evaluate(stop[how])
+    await mock.receives("input_audio_buffer.commit")
+    await mock.receives("response.create")
+    await page.mouse.up()
+    await page.mouse.down()  # nothing would be heard
+    await page.wait_for_timeout(200)
+    await page.mouse.up()
+    assert len(mock.told("input_audio_buffer.clear")) == 1
+    go_on = {"mute": stop["mute"], "suspend": "document.getElementById('toggle').click()"}
+    await page.evaluate(go_on[how])
+    await until(page, "contexts[0].state === 'running'")
+    await page.mouse.down()
+    await mock.receives("input_audio_buffer.clear", 2)
+    await page.mouse.up()
 
 
 async def test_a_press_cuts_the_reply(mock: MockServer, open_page: OpenPage) -> None:

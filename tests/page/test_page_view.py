@@ -14,6 +14,7 @@ from conftest import OpenPage
 from mock_server import MockServer, tone
 from playwright.async_api import Page, Route, expect
 from test_page import (
+    KEEP,
     audio,
     begin_reply,
     begin_speaking,
@@ -32,6 +33,21 @@ DELTA = "conversation.item.input_audio_transcription.delta"
 COMPLETED = "conversation.item.input_audio_transcription.completed"
 STAGES = ("decision_ms", "transcript_ms", "text_ms", "audio_ms")
 PANEL_FILES = ("settings-panel.js", "cloning.js", "waterfall.js", "keeping.js", "wav.js")
+
+# The browser asks for the microphone and gets its answer later.
+HESITATING = """
+const answered = navigator.mediaDevices.getUserMedia;
+navigator.mediaDevices.getUserMedia = async (wishes) => {
+  await new Promise((resolve) => (window.allow = resolve));
+  return answered(wishes);
+};
+"""
+
+# No microphone is heard, and no context is open; needs KEEP.
+LET_GO = """
+streams.length > 0 && contexts.length > 0 && contexts.every(({ state }) => state === "closed") &&
+  streams.every((stream) => stream.getTracks().every(({ readyState }) => readyState === "ended"))
+"""
 
 BLOCKED_STORAGE = """
 for (const name of ["localStorage", "sessionStorage"]) {
@@ -221,6 +237,17 @@ async def test_the_conversation_is_copied_and_downloaded(
     assert loud[-1] - loud[0] == pytest.approx(12_000, abs=600)
 
 
+async def test_what_cannot_be_saved_is_said(mock: MockServer, open_page: OpenPage) -> None:
+    full = "URL.createObjectURL = () => { throw new Error('no room'); };"
+    page = await open_page(mock.url, scripts=(full,))
+    await start(page, mock)
+    await user_turn(mock, "How far is the moon?")
+    await page.get_by_role("button", name="Stop").click()
+    await page.get_by_role("button", name="Save").click()
+    await page.get_by_role("button", name="Download as text").click()
+    await expect(page.locator("#said")).to_have_text("That could not be saved: no room")
+
+
 # Settings
 
 
@@ -353,11 +380,12 @@ async def test_a_voice_is_chosen_and_heard(mock: MockServer, open_page: OpenPage
 async def test_a_voice_that_is_gone_is_not_asked_for(mock: MockServer, open_page: OpenPage) -> None:
     page = await open_page("about:blank")
     await serve_voices(page, "default")
-    await page.goto(f"{mock.url}/#voice=gone")
-    await until(page, "localStorage['banter.settings']?.includes('\"voice\":\"\"') ?? false")
+    await page.goto(f"{mock.url}/#voice=gone&instructions=Sing.")
     await open_settings(page)
     await expect(page.get_by_role("combobox", name="Voice")).to_be_hidden()  # there is only one
     await expect(page.get_by_role("button", name="Hear it")).to_be_visible()
+    await expect(page.locator("[name=voice]")).to_have_value("")
+    assert await page.evaluate("localStorage.length") == 0  # no person changed anything
     await page.keyboard.press("Escape")
     await start(page, mock)
     assert "output" not in (await updates(mock, 1))["audio"]
@@ -398,6 +426,54 @@ async def test_a_voice_is_made_of_a_recording_with_consent(
     seconds = struct.unpack("<I", recorded[40:44])[0] / 48_000
     assert 1.0 <= seconds <= 2.5
     assert max(struct.unpack("<24000h", recorded[44:48_044])) > 1_000
+
+
+async def start_recording(page: Page) -> None:
+    await open_settings(page)
+    await page.get_by_text("Add a voice").click()
+    await page.get_by_role("button", name="Record", exact=True).click()
+
+
+async def test_a_recording_for_a_voice_is_no_turn_of_the_call(
+    mock: MockServer, open_page: OpenPage
+) -> None:
+    page = await open_page(mock.url)
+    await serve_voices(page, "default", can_add=True)
+    await start(page, mock)
+    await mock.hears_audio(9_600)
+    await start_recording(page)
+    await shows(page, "Muted")
+    before = mock.audio_bytes
+    await expect(page.locator("#record")).to_have_text(re.compile(r"Stop recording \(1 s\)"))
+    assert mock.audio_bytes - before < 9_600  # what was under way
+    await page.keyboard.press("Escape")
+    await shows(page, "Listening")
+    await mock.hears_audio(mock.audio_bytes + 9_600)
+
+
+async def test_a_microphone_that_is_allowed_too_late_is_let_go(
+    mock: MockServer, open_page: OpenPage
+) -> None:
+    page = await open_page(mock.url, scripts=(KEEP, HESITATING))
+    await serve_voices(page, "default", can_add=True)
+    await start_recording(page)
+    await until(page, "window.allow !== undefined")
+    await page.keyboard.press("Escape")
+    await page.evaluate("window.allow()")
+    await until(page, LET_GO)
+    await expect(page.locator("#record")).to_have_text("Record")
+    await expect(page.locator("#record")).to_be_enabled()
+
+
+async def test_a_recording_that_cannot_begin_leaves_nothing_open(
+    mock: MockServer, open_page: OpenPage
+) -> None:
+    broken = "AudioWorklet.prototype.addModule = async () => { throw new Error('no worklet'); };"
+    page = await open_page(mock.url, scripts=(KEEP, broken))
+    await serve_voices(page, "default", can_add=True)
+    await start_recording(page)
+    await expect(page.locator("#clone-status")).to_have_text("no worklet")
+    await until(page, LET_GO)
 
 
 # Controls of a call
@@ -450,6 +526,23 @@ async def test_push_to_talk_by_space_bar_and_pointer(mock: MockServer, open_page
     await words.press_sequentially("a b")
     await expect(words).to_have_value("a b")
     assert await page.evaluate("window.banter.state") != "hearing"
+    assert len(mock.told("input_audio_buffer.clear")) == pressed
+
+
+async def test_the_space_bar_lets_go_whatever_else_is_pressed(
+    mock: MockServer, open_page: OpenPage
+) -> None:
+    page = await open_page(f"{mock.url}/#pushToTalk=true")
+    await start(page, mock)
+    await page.locator("#panel").focus()
+    await page.keyboard.down("Space")
+    await shows(page, "You are speaking")
+    await page.keyboard.down("Control")
+    await page.keyboard.up("Space")
+    await until(page, "window.banter.state !== 'hearing'")
+    pressed = len(mock.told("input_audio_buffer.clear"))
+    await page.keyboard.down("Space")  # with a modifier it is another key
+    await page.wait_for_timeout(100)
     assert len(mock.told("input_audio_buffer.clear")) == pressed
 
 
