@@ -171,7 +171,7 @@ class Ear:
             self.turns.position = self._listened = start
             self.turns.reset()
         if self._detection is not None and detection is None:
-            self._log.forget(self.turns.keep_from)
+            self._log.forget(self.turns.uncommitted_from)
             self.turns.reset()
         self._detection = detection
         if detection is not None:
@@ -234,7 +234,7 @@ class Ear:
 
     def _commit_from(self) -> int:
         """Where uncommitted audio begins: with a turn in progress, or just before now."""
-        return self._log.start if self._detection is None else self.turns.keep_from
+        return self._log.start if self._detection is None else self.turns.uncommitted_from
 
     def clear(self) -> None:
         """Forget what was heard since the last commit, and any turn in progress."""

@@ -159,6 +159,7 @@ class TurnDetector:
     _verdict: Verdict = field(default_factory=Verdict)
     _turn_start: int = 0
     _floor: int = 0
+    _ended: int = 0
 
     @property
     def in_turn(self) -> bool:
@@ -187,6 +188,11 @@ class TurnDetector:
             return self._turn_start
         start = self.position if self.idle else self._onset
         return max(self._floor, start - self._samples(self.settings.prefix_padding_ms))
+
+    @property
+    def uncommitted_from(self) -> int:
+        """Audio from here on belongs to no turn that is over."""
+        return self.keep_from if self.in_turn else max(self._ended, self.keep_from)
 
     def configure(self, settings: TurnSettings) -> None:
         """Take new settings; a turn in progress goes on under them."""
@@ -283,7 +289,7 @@ class TurnDetector:
 
     def _stop(self, *, split: bool) -> SpeechStopped:
         heard_to = self.position if split else self._last_speech + self._samples(TAIL_MS)
-        self._floor = min(self.position, heard_to)
+        self._floor, self._ended = min(self.position, heard_to), self.position
         return SpeechStopped(self.position, self._last_speech, split)
 
     def _too_long(self) -> bool:
