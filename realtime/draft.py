@@ -22,9 +22,8 @@ from realtime.engines import Delta, EndReader, Engines, Line, Transcript, Uttera
 from realtime.errors import StageError
 from realtime.metrics import Metrics
 from realtime.prompt import Message
-from realtime.reply import Sound, cut_delta
+from realtime.reply import Sound, cut_delta, cutter_for
 from realtime.script import Own, Script
-from realtime.sentences import SentenceCutter
 from realtime.speakable import speakable
 from realtime.tools import Toolbox
 
@@ -236,7 +235,7 @@ class Draft:
             self._metrics.observe("speculation.sound_ms", (time.perf_counter() - self._begun) * 1e3)
 
     async def _first_words(self, script: Script[Delta]) -> str:
-        cutter = SentenceCutter(shortest_chars=self._engines.voice.shortest_chars)
+        cutter = cutter_for(self._engines.voice)
         async with aclosing(script.read()) as deltas:
             async for delta in deltas:
                 for written in cut_delta(cutter, delta):

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from realtime.audio import AUDIBLE_LEVEL, Int16
-from realtime.engines import CallPart, Delta, Engines, Line
+from realtime.engines import CallPart, Delta, Engines, Line, Voice
 from realtime.items import Piece
 from realtime.playout import Pacing
 from realtime.response import Response
@@ -130,7 +130,7 @@ async def make_reply(
     sounds: asyncio.Queue[Int16 | None] = asyncio.Queue(SOUNDS_AHEAD)
     try:
         async with asyncio.TaskGroup() as tasks:
-            cutter = SentenceCutter(shortest_chars=engines.voice.shortest_chars)
+            cutter = cutter_for(engines.voice)
             writing = tasks.create_task(
                 _write(response, text, pieces, cutter, unsaid or Unsaid())
                 if speech
@@ -177,6 +177,13 @@ async def _write(
             await say(written)
     await pieces.put(None)
     return cut
+
+
+def cutter_for(voice: Voice) -> SentenceCutter:
+    """What cuts a reply that is spoken while it is written."""
+    return SentenceCutter(
+        shortest_chars=voice.shortest_chars, first_phrase_words=voice.phrase_words
+    )
 
 
 def cut_delta(cutter: SentenceCutter, delta: Delta) -> Iterator[str]:

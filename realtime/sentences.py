@@ -4,6 +4,10 @@ The first piece leaves early: a clause is enough, because the caller is waiting 
 are whole sentences, which sound better and have time. A piece never ends inside a number ("3.14",
 "1,000"), after an abbreviation ("Dr.") or an initial ("J. K.").
 
+Where no clause ends, the first piece may leave before a word that begins a phrase ("This is a
+lovely tale | about two cities"), if the voice speaks that well: a small language model takes 0.1
+to 0.2 s for the rest of such a sentence. The joint is a pause of 0.2 s, as one that takes breath.
+
 Some voices say "Yes." wrongly when it stands alone. For these a piece may be given a least length:
 a shorter one goes together with what follows it. That costs the first piece the time in which the
 language model writes one clause more, some 0.1 to 0.3 s, after such a beginning only; to wait for
@@ -36,6 +40,16 @@ _SENTENCE_END = re.compile(
 )
 _MARKS = ".!?…,;:—–\"'”’)]*_\u061f\u06d4\u0964\u060c\u061b\u3002\uff01\uff1f\u3001\uff0c"
 _CLAUSE_END = re.compile(r"[,;:—–\u060c\u061b][\"'”’)\]*_]*(?=\s)|[\u3001\uff0c\uff1b\uff1a](?=.)")
+_OPENERS = (
+    "about|after|and|at|because|before|but|by|during|for|from|if|in|into|on|or|that|through|when|"
+    "where|which|while|who|with|without"
+)
+"""Not "to", "of", "as" and "than", which lean on the word before them."""
+
+_PHRASE_BEGINS = re.compile(rf"(?<=\s)(?:{_OPENERS})(?=\s)")
+_LEANS_ON = re.compile(rf"(?<!\S)(?:{_OPENERS}|an?|as|of|than|the|to)\s*$", re.IGNORECASE)
+"""A word that no piece ends with."""
+
 _IDEOGRAPH = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]")
 _WORD_BEGINS = re.compile(r"(?<!\S)\S")
 
@@ -49,6 +63,8 @@ class SentenceCutter:
 
     first_clause_words: int = FIRST_CLAUSE_WORDS
     shortest_chars: int = 0
+    first_phrase_words: int = 0
+    """So many words, and the first piece may end before a phrase; 0: never."""
     _text: str = ""
     _first: bool = True
 
@@ -78,6 +94,8 @@ class SentenceCutter:
         if self._first:
             ends = [e for e in (end, self._clause_end()) if e is not None]
             end = min(ends) if ends else None
+            if end is None and self.first_phrase_words:
+                end = self._phrase_end()
         limit = FIRST_PIECE_CHARS if self._first else PIECE_CHARS
         if end is None and len(self._text) > limit:
             end = self._forced_end(limit)
@@ -114,6 +132,14 @@ class SentenceCutter:
             enough = words + ideographs // 2 >= self.first_clause_words
             if enough and self._suffices(match.end()):
                 return match.end()
+        return None
+
+    def _phrase_end(self) -> int | None:
+        for match in _PHRASE_BEGINS.finditer(self._text):
+            before = self._text[: match.start()]
+            enough = len(before.split()) >= self.first_phrase_words
+            if enough and not _LEANS_ON.search(before) and self._suffices(match.start()):
+                return match.start()
         return None
 
     def _forced_end(self, limit: int) -> int | None:

@@ -141,6 +141,7 @@ class FakeVoice:
     gate: asyncio.Event | None = None
     voices: Sequence[str] = ("default",)
     shortest_chars: int = 0
+    phrase_words: int = 0
 
     @property
     def pieces(self) -> list[str]:

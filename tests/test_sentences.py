@@ -65,6 +65,35 @@ def test_the_first_piece_leaves_before_the_sentence_is_written():
     assert cutter.push("I would say so, ") == ["I would say so,"]
 
 
+@pytest.mark.parametrize(
+    ("text", "first"),
+    [
+        ("This is a lovely tale about two cities. Yes.", "This is a lovely tale"),
+        ("The moon is a large round rock which goes round.", "The moon is a large round rock"),
+        # a clause that ends before is shorter
+        ("I would say so, and I always have been sure.", "I would say so,"),
+        # four words are too few, and "of" leans on what is before it
+        ("He lived in France and in Spain with her.", "He lived in France and in Spain"),
+        (
+            "One of the best known of all tales of old.",
+            "One of the best known of all tales of old.",
+        ),
+        ("What are you so interested in? Tell me.", "What are you so interested in?"),
+    ],
+)
+def test_the_first_piece_may_end_before_a_phrase(text, first):
+    cutter = SentenceCutter(first_phrase_words=5)
+    pieces = [piece for char in text for piece in cutter.push(char)] + cutter.flush()
+    assert pieces[0] == first
+    assert " ".join(pieces) == text
+
+
+def test_later_pieces_do_not_end_before_a_phrase():
+    cutter = SentenceCutter(first_phrase_words=5)
+    pieces = cutter.push("Yes, of course. It is a very old house with a garden. ")
+    assert pieces == ["Yes, of course.", "It is a very old house with a garden."]
+
+
 def test_a_number_that_is_not_finished_waits():
     cutter = SentenceCutter()
     assert cutter.push("It is exactly 3.") == []

@@ -191,6 +191,10 @@ class Voice(Protocol):
     shortest_chars: int
     """A first line of fewer characters sounds wrong alone, and waits for what follows it."""
 
+    phrase_words: int
+    """A first line of so many words may end before a phrase, in mid-sentence; 0: that would be
+    heard."""
+
     def speak(self, line: Line, *, owner: Hashable) -> AsyncGenerator[Int16, None]: ...
 
     def hurry(self, owner: Hashable) -> None:

@@ -39,6 +39,7 @@ class EmbeddedVoice:
     """`load` and `warm` block; `speak` is for the event loop."""
 
     shortest_chars = 0
+    phrase_words = 5
 
     def __init__(self, *, metrics: Metrics) -> None:
         self._batcher: Batcher[_Piece, Int16] = Batcher(

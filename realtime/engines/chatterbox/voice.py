@@ -62,6 +62,7 @@ class ChatterboxVoice:
     """
 
     shortest_chars = SHORTEST_CHARS
+    phrase_words = 0
 
     def __init__(
         self,
