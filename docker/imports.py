@@ -14,6 +14,8 @@ PACKAGES = """
     aiohttp.web uvloop msgspec numpy av soxr webrtcvad onnx onnxruntime ctranslate2 faster_whisper
     faster_whisper.tokenizer faster_whisper.transcribe hibari xllamacpp
     huggingface_hub.file_download hf_xet openai openai.resources.chat.completions openai.types.chat
+    prometheus_client opentelemetry.sdk.trace google.protobuf.json_format
+    opentelemetry.exporter.otlp.proto.http.trace_exporter
 """
 
 PACKAGES_GPU = """

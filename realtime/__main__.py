@@ -10,14 +10,19 @@ import os
 import signal
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
 
 from aiohttp import web
 
 import bootstrap
 from realtime.calibration import calibrate
 from realtime.capacity import Capacity
+from realtime.doorway import Doorway, Site, runner_of
 from realtime.errors import BanterError, SettingsError
+from realtime.key_file import read_keys
+from realtime.keyring import Keyring
 from realtime.keys import is_loopback
+from realtime.limits import Limits
 from realtime.lineup import (
     end_of_turn_of,
     engine_of_voice,
@@ -26,11 +31,23 @@ from realtime.lineup import (
     replier_of,
     without_end_of_turn,
 )
+from realtime.log_format import start_logging
 from realtime.metrics import Metrics
+from realtime.metrics_routes import metrics_listener
+from realtime.open_files import raise_limit
 from realtime.playout import Pacing
 from realtime.rest.transcriptions import UploadLimits
+from realtime.revoking import reread
 from realtime.runtime import Runtime, load_embedded
-from realtime.server import drain, make_app
+from realtime.server import (
+    EXPOSITION,
+    LOST,
+    SUPERVISOR,
+    drain,
+    give_up,
+    make_app,
+    own_version,
+)
 from realtime.session_config import SessionConfig
 from realtime.settings import Settings, read_settings
 from realtime.speaker import Manners
@@ -38,13 +55,20 @@ from realtime.steps import Steps
 from realtime.threads import apply_process_limits, thread_budget
 from realtime.tls import server_context
 
+if TYPE_CHECKING:
+    from realtime.tracing import Tracer
+
 log = logging.getLogger("banter")
 
 SHUTDOWN_TIMEOUT_S = 10.0
+CLOSED_WITHIN_S = 5.0
+"""For the engines to end after what they are doing. One that is stuck, and not found out yet, is
+left: who sent SIGTERM waits for the process."""
 
 
 def main() -> None:
-    """Run until SIGTERM or SIGINT and exit 0; 2 on a wrong setting, 1 on a failed start."""
+    """Run until SIGTERM or SIGINT and exit 0; 2 on a wrong setting, 1 on a failed start, 70 and 71
+    (`supervisor`) where an engine is lost that only another process can have."""
     if sys.argv[1:2] == ["doctor"]:
         from realtime.doctor import command
 
@@ -54,10 +78,9 @@ def main() -> None:
         _check(settings)
     except SettingsError as error:
         sys.exit(_say(2, str(error)))
-    logging.basicConfig(
-        level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
+    start_logging(settings.log_level, settings.log_format)
     apply_process_limits(thread_budget())
+    raise_limit()
     sys.exit(_run(settings))
 
 
@@ -76,12 +99,20 @@ def _run(settings: Settings) -> int:
 
 
 async def _serve(settings: Settings) -> int:
-    """Start, listen, and close politely on the first signal; during the start it ends that."""
-    stopping = asyncio.Event()
+    """Start, listen, and close politely on the first signal, at once on the second; during the
+    start the first ends that."""
+    stopping, hurry = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
+
+    def signalled() -> None:
+        (hurry if stopping.is_set() else stopping).set()
+
     for number in (signal.SIGTERM, signal.SIGINT):
         with contextlib.suppress(NotImplementedError):  # Windows: Ctrl-C raises there
-            loop.add_signal_handler(number, stopping.set)
+            loop.add_signal_handler(number, signalled)
+    turned = asyncio.Event()
+    if settings.keys_file and sys.platform != "win32":
+        loop.add_signal_handler(signal.SIGHUP, turned.set)
     starting = asyncio.create_task(_start(settings))
     stopped = asyncio.create_task(stopping.wait())
     await asyncio.wait({starting, stopped}, return_when=asyncio.FIRST_COMPLETED)
@@ -92,14 +123,63 @@ async def _serve(settings: Settings) -> int:
         return 0
     try:
         runner, runtime = starting.result()
-        await stopped
+        turning = asyncio.create_task(_turn_keys(runner.app, settings, turned))
+        lost = asyncio.create_task(runner.app[LOST].wait())
+        await asyncio.wait({stopped, lost}, return_when=asyncio.FIRST_COMPLETED)
+        lost.cancel()
+        turning.cancel()
+        await asyncio.wait({turning})
     finally:
         stopped.cancel()
-    log.info("shutting down")
-    await drain(runner.app)
+    if not stopping.is_set():
+        _leave(await give_up(runner.app))
+    losing = asyncio.create_task(_hurry(runner.app[LOST], hurry))
+    log.info("shutting down; who is in mid-turn has %g s", settings.drain_seconds)
+    await drain(runner.app, settings.drain_seconds, hurry)
+    losing.cancel()
+    await asyncio.wait({losing})
+    if loss := runner.app[SUPERVISOR].loss:
+        _leave(loss.code)
     await runner.cleanup()
-    await runtime.close()
+    if not await _closed(runtime) or runner.app[SUPERVISOR].abandoned:
+        _leave(0)
     return 0
+
+
+async def _hurry(lost: asyncio.Event, hurry: asyncio.Event) -> None:
+    """Once the process has to end, nobody's turn is waited for any more."""
+    await lost.wait()
+    hurry.set()
+
+
+async def _closed(runtime: Runtime, within_s: float = CLOSED_WITHIN_S) -> bool:
+    """Whether the engines have ended."""
+    try:
+        async with asyncio.timeout(within_s):
+            await runtime.close()
+    except TimeoutError:
+        log.warning("an engine did not end within %g s and is left", within_s)
+        return False
+    return True
+
+
+async def _turn_keys(app: web.Application, settings: Settings, turned: asyncio.Event) -> None:
+    """Read the keys again whenever the process is told to."""
+    while True:
+        await turned.wait()
+        turned.clear()
+        try:
+            reread(app, settings.keys_file, settings.api_keys)
+        except Exception:
+            log.exception("the keys stay as they were")
+
+
+def _leave(code: int) -> NoReturn:
+    """End the process now: threads that are lost inside a library, and what holds a GPU that is
+    lost, cannot be closed."""
+    logging.shutdown()
+    sys.stdout.flush()
+    os._exit(code)
 
 
 async def _start(settings: Settings) -> tuple[web.AppRunner, Runtime]:
@@ -141,23 +221,33 @@ async def _start(settings: Settings) -> tuple[web.AppRunner, Runtime]:
     metrics.clear()
     _spare_from_collection()
     steps.done("calibration")
+    tracer = _tracer(settings, metrics)
     app = make_app(
         runtime,
         metrics,
         config,
         manners,
         capacity,
-        keys=settings.api_keys,
+        keys=Keyring(read_keys(settings.keys_file, settings.api_keys)),
+        limits=_limits(settings),
+        log_transcripts=settings.log_transcripts,
         origins=settings.cors_origins,
         only_here=is_loopback(settings.host),
         uploads=UploadLimits(settings.upload_mib, settings.upload_minutes),
         models=names_of(settings),
         steps=steps,
+        trace=tracer.over if tracer else None,
     )
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_TIMEOUT_S)
+    if settings.metrics_port is not None:
+        own = metrics_listener(app[EXPOSITION], settings.metrics_host, settings.metrics_port)
+        app.cleanup_ctx.append(own)
+    if tracer:
+        app.on_cleanup.append(tracer.close)
+    runner = runner_of(app, shutdown_timeout_s=SHUTDOWN_TIMEOUT_S)
     await runner.setup()
+    doorway = Doorway(settings.trusted_proxies)
     try:
-        await web.TCPSite(runner, settings.host, settings.port, ssl_context=tls).start()
+        await Site(runner, settings.host, settings.port, doorway, ssl_context=tls).start()
     except OSError as error:
         await runner.cleanup()
         await runtime.close()
@@ -170,6 +260,17 @@ async def _start(settings: Settings) -> tuple[web.AppRunner, Runtime]:
     if settings.tls_self_signed:
         print(f"To trust it: NODE_EXTRA_CA_CERTS={certificate}", flush=True)
     return runner, runtime
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(
+        sessions_per_key=settings.sessions_per_key,
+        sessions_per_address=settings.sessions_per_address,
+        waiting_s=settings.max_waiting,
+        idle_s=settings.idle_minutes * 60,
+        session_s=settings.max_session_minutes * 60,
+        proxies=settings.trusted_proxies,
+    )
 
 
 async def _models(settings: Settings, volume: Path) -> dict[str, Path]:
@@ -185,6 +286,27 @@ async def _models(settings: Settings, volume: Path) -> dict[str, Path]:
     except bootstrap.BootstrapError as error:
         log.warning("no end-of-turn model, silence alone ends turns: %s", error)
         return models
+
+
+def _tracer(settings: Settings, metrics: Metrics) -> Tracer | None:
+    """What makes traces of turns, where they are wanted; its packages are loaded only then."""
+    if not (settings.otel_endpoint or settings.otel_file):
+        return None
+    try:
+        from realtime.tracing import Tracer
+    except ImportError as error:
+        raise BanterError(
+            f"--otel-endpoint, --otel-file: OpenTelemetry is not installed ({error.name}): "
+            'pip install "banter-voice[otel]"'
+        ) from None
+    own = {"embedded": "SmolLM2-135M-Instruct", "openai": settings.llm_model, "echo": "echo"}
+    return Tracer(
+        endpoint=settings.otel_endpoint,
+        file=settings.otel_file,
+        version=own_version(),
+        model=own[settings.replier],
+        metrics=metrics,
+    )
 
 
 async def _capacity(settings: Settings, runtime: Runtime) -> Capacity:
@@ -213,7 +335,8 @@ def _spare_from_collection() -> None:
 def _url(runner: web.AppRunner, settings: Settings) -> str:
     """The address to open in a browser; browsers give the microphone to localhost without TLS."""
     host, port = settings.host, runner.addresses[0][1]
-    shown = "localhost" if host in ("127.0.0.1", "localhost", "::1", "0.0.0.0", "::") else host
+    here = ("127.0.0.1", "localhost", "::1", "0.0.0.0", "::")  # nosec B104
+    shown = "localhost" if host in here else host
     secure = settings.tls_cert or settings.tls_self_signed
     return f"{'https' if secure else 'http'}://{shown}:{port}/"
 
@@ -224,7 +347,8 @@ def _check(settings: Settings) -> None:
     Raises:
         SettingsError: one of them; says what to do.
     """
-    if not (settings.api_keys or settings.insecure or is_loopback(settings.host)):
+    keyed = bool(read_keys(settings.keys_file, settings.api_keys))
+    if not (keyed or settings.insecure or is_loopback(settings.host)):
         raise SettingsError(
             f"--host (BANTER_HOST): others can reach {settings.host}, and no key is set. Set "
             "BANTER_API_KEYS to one or more keys of your choice (try `openssl rand -hex 24`), or "

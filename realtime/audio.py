@@ -105,6 +105,11 @@ class FrameSlicer:
         return rest
 
 
+BLOCK_SAMPLES = 1_600
+"""What an `AudioLog` puts together: an array takes 100 bytes besides its samples, and a client may
+send these one by one."""
+
+
 class AudioLog:
     """Samples kept by their position in the stream, forgotten from the front.
 
@@ -124,7 +129,10 @@ class AudioLog:
     def append(self, audio: Int16) -> None:
         if not len(audio):
             return
-        self._blocks.append(audio)
+        if self._blocks and len(self._blocks[-1]) + len(audio) <= BLOCK_SAMPLES:
+            self._blocks[-1] = np.concatenate((self._blocks[-1], audio))
+        else:
+            self._blocks.append(audio)
         self.end += len(audio)
         excess = len(self) - self.max_samples
         if excess > 0:

@@ -38,6 +38,14 @@ FILE_BATCH_S = 0.25
 them, and a caller who stops speaking while they run waits for all of it."""
 
 RUNS_KEPT = 16
+
+FIRST_RUNS = 3
+"""Before so many, nobody knows how long a run takes: kernels may be compiled in it."""
+
+LOST_AFTER = 20
+"""Times as long as predicted, an engine that does not come back is taken to be lost: a machine that
+is busy with other things makes a run some times as long, and not twenty."""
+
 FIXED_SHARE = 0.5
 """While all runs were of one weight: the part of a run that is taken not to grow with it. High
 enough to try a larger batch, and its run then tells."""
@@ -75,6 +83,13 @@ class Pace:
         """How long a run of this weight will take; 0 where nothing has run yet."""
         return self.fixed_s + self.each_s * weight
 
+    def patience_s(self, weight: float, *, least_s: float, most_s: float) -> float:
+        """How long a run of this weight is waited for, within these bounds; until there were
+        `FIRST_RUNS`, for the longest."""
+        if len(self._runs) < FIRST_RUNS:
+            return most_s
+        return min(most_s, max(least_s, LOST_AFTER * self.predict_s(weight)))
+
 
 @dataclass
 class BatchQueue(Generic[Job]):
@@ -97,6 +112,10 @@ class BatchQueue(Generic[Job]):
     def cost(self) -> float:
         """The summed cost of what waits."""
         return self._waiting.cost
+
+    def cost_until(self, rank: int) -> float:
+        """The summed cost of what waits and is more urgent than this rank."""
+        return self._waiting.cost_until(rank)
 
     @property
     def most_urgent(self) -> int | None:

@@ -7,6 +7,7 @@ it. Beside it what WebRTC clients ask for, which is answered with what there is 
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
@@ -25,23 +26,38 @@ from realtime.ephemeral import (
 )
 from realtime.errors import ProtocolError
 from realtime.ids import new_id
+from realtime.keyring import Key, Keyring
+from realtime.keys import offered
 from realtime.openai_error import error_body
 from realtime.session_config import SessionConfig
 from realtime.voice_choice import check_voice
 
 PATH = "/v1/realtime"
 MAX_BODY_BYTES = 64 * 1024
+BODY_S = 30.0
+"""In which the whole of a request's body comes."""
+
+MAX_SESSIONS = 100
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class KeyGone(Exception):
+    """The key with which a request began is none any more."""
 
 
 class SecretRoutes:
     """`config` is what sessions of this server begin with; `voices` lists those there are now."""
 
     def __init__(
-        self, keys: EphemeralKeys, config: SessionConfig, voices: Callable[[], Sequence[str]]
+        self,
+        keys: EphemeralKeys,
+        config: SessionConfig,
+        voices: Callable[[], Sequence[str]],
+        keyring: Keyring,
     ) -> None:
         self._keys, self._config, self._voices = keys, config, voices
+        self._keyring = keyring
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -53,31 +69,52 @@ class SecretRoutes:
         ]
 
     async def client_secret(self, request: web.Request) -> web.Response:
-        """`{expires_after?: {anchor, seconds}, session?}` -> `{value, expires_at, session}`."""
+        """`{expires_after?: {anchor, seconds}, session?, sessions?}` ->
+        `{value, expires_at, session}`."""
         body = await _body(request)
-        value, grant = self._mint(_object(body, "session"), body)
+        value, grant = self._mint(request, _object(body, "session"), body)
         session = _session(grant)
         answer = {"value": value, "expires_at": grant.expires_at, "session": session}
         return web.json_response(answer)
 
     async def session(self, request: web.Request) -> web.Response:
         """Beta: a session's settings -> the session, flat, with its `client_secret`."""
-        return self._flat(await _body(request))
+        return self._flat(request, await _body(request))
 
     async def transcription_session(self, request: web.Request) -> web.Response:
         """Beta: the same for transcription."""
-        return self._flat({**await _body(request), "type": "transcription"})
+        return self._flat(request, {**await _body(request), "type": "transcription"})
 
-    def _flat(self, body: dict[str, Any]) -> web.Response:
-        value, grant = self._mint(body, _object(body, "client_secret"))
+    def _flat(self, request: web.Request, body: dict[str, Any]) -> web.Response:
+        value, grant = self._mint(request, body, _object(body, "client_secret"))
         secret = {"value": value, "expires_at": grant.expires_at}
         return web.json_response({**flat(_session(grant)), "client_secret": secret})
 
-    def _mint(self, patch: dict[str, Any], lifetime: dict[str, Any]) -> tuple[str, Grant]:
+    def _mint(
+        self, request: web.Request, patch: dict[str, Any], wanted: dict[str, Any]
+    ) -> tuple[str, Grant]:
+        key = self._maker(request)
         config = self._config.updated(patch)
         if config.audio.output.voice != self._config.audio.output.voice:
             check_voice(config.audio.output.voice, self._voices(), root="session")
-        return self._keys.mint(config, seconds=_seconds(lifetime), now=int(time.time()))
+        return self._keys.mint(
+            config,
+            seconds=_seconds(wanted),
+            now=int(time.time()),
+            parent=key.digest if key else b"",
+            sessions=_sessions(wanted),
+        )
+
+    def _maker(self, request: web.Request) -> Key | None:
+        """Looked up again: while the body came, it may have been taken away.
+
+        Raises:
+            KeyGone: it was.
+        """
+        key = self._keyring.find(offered(request.headers))
+        if self._keyring and not (key and self._keyring.may_talk(key.digest)):
+            raise KeyGone
+        return key
 
 
 async def no_webrtc(request: web.Request) -> web.Response:
@@ -97,6 +134,12 @@ def _answering(handler: Handler) -> Handler:
             return web.json_response(
                 error_body(str(error), code=error.code, param=error.param), status=400
             )
+        except TimeoutError:
+            body = error_body(f"the body did not come within {BODY_S:g} s", code="timeout")
+            return web.json_response(body, status=408)
+        except KeyGone:
+            body = error_body("the key was taken away; use another", code="invalid_api_key")
+            return web.json_response(body, status=401, headers={"WWW-Authenticate": "Bearer"})
         except TooManyKeys as error:
             message = f"too many client secrets are in use; {error}"
             body = error_body(message, kind="rate_limit_error", code="too_many_client_secrets")
@@ -110,12 +153,13 @@ def _answering(handler: Handler) -> Handler:
 async def _body(request: web.Request) -> dict[str, Any]:
     """The request's JSON object; none is an empty one."""
     data = b""
-    async for piece in request.content.iter_any():
-        data += piece
-        if len(data) > MAX_BODY_BYTES:
-            raise ProtocolError(
-                f"the body has more than {MAX_BODY_BYTES} bytes", code="body_too_large"
-            )
+    async with asyncio.timeout(BODY_S):
+        async for piece in request.content.iter_any():
+            data += piece
+            if len(data) > MAX_BODY_BYTES:
+                raise ProtocolError(
+                    f"the body has more than {MAX_BODY_BYTES} bytes", code="body_too_large"
+                )
     try:
         return msgspec.json.decode(data, type=dict[str, Any]) if data.strip() else {}
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -139,6 +183,15 @@ def _seconds(body: dict[str, Any]) -> int:
         message = f"'{field}' is not a whole number from {MIN_SECONDS} to {MAX_SECONDS}"
         raise ProtocolError(message, param=field)
     return seconds
+
+
+def _sessions(body: dict[str, Any]) -> int:
+    """How many at a time; ours, OpenAI has no such field."""
+    sessions = body.get("sessions", 1)
+    if type(sessions) is not int or not 1 <= sessions <= MAX_SESSIONS:
+        message = f"'sessions' is not a whole number from 1 to {MAX_SESSIONS}"
+        raise ProtocolError(message, param="sessions")
+    return sessions
 
 
 def _session(grant: Grant) -> dict[str, Any]:

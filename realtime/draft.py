@@ -25,6 +25,8 @@ from realtime.prompt import Message
 from realtime.reply import Sound, cut_delta, cutter_for
 from realtime.script import Own, Script
 from realtime.speakable import speakable
+from realtime.stopwatch import timed
+from realtime.stretch import Making
 from realtime.tools import Toolbox
 
 log = logging.getLogger("banter.draft")
@@ -89,6 +91,9 @@ class Draft:
         self.taken = False
         """A response says what it wrote."""
         self._finished = self._dropped = False
+        self.making = Making()
+        self.begun_s = asyncio.get_running_loop().time()
+        """By the loop's clock."""
         self._begun = time.perf_counter()
         self._hearing_s: float | None = None
         self._asking: asyncio.Task[None] | None = None
@@ -205,6 +210,7 @@ class Draft:
         stream = self._engines.replier.reply(
             asked.prompt, max_tokens=asked.max_tokens, owner=self._owner, tools=asked.tools
         )
+        stream = timed(stream, self.making.reply)
         self._script = Script(stream, ahead=DELTAS_AHEAD, own=self._own)
         if plan.manner:
             self._speaking = self._own(self._speak(self._script, plan.manner))
@@ -215,6 +221,8 @@ class Draft:
             ends = await reader.ends(prompt, owner=self._owner)
         except StageError as error:
             log.info("%s: the words were not judged: %s", self._owner, error)
+        except Exception:  # a reply can be made without it
+            log.exception("%s: the words were not judged", self._owner)
         else:
             self._metrics.observe("speculation.read_ms", (time.perf_counter() - begun) * 1e3)
         finally:
@@ -229,6 +237,7 @@ class Draft:
             rank = FINAL if self._finished else SPECULATION
             line = replace(manner, text=words)
             spoken = self._engines.voice.speak(replace(line, rank=rank), owner=self._owner)
+            spoken = timed(spoken, self.making.speak)
             self._sound = Sound(line, Script[Int16](spoken, ahead=CHUNKS_AHEAD, own=self._own))
             async with aclosing(self._sound.audio.read()) as chunks:
                 await anext(chunks, None)

@@ -129,6 +129,7 @@ class Ear:
         self._unvoiced = 0
         self._supplied = 0
         self._listened = 0
+        self._found: list[TurnEvent] = []
         self.turns = TurnDetector()
         self._detection: TurnDetection | None = None
 
@@ -177,6 +178,7 @@ class Ear:
         if detection is not None:
             narrow = wire.rate_hz < EAR_RATE_HZ
             self._threshold = detection.threshold * (NARROW_SHARE if narrow else 1.0)
+            self.turns.begin_from(self._log.start)
             self.turns.configure(detection.turn_settings())
 
     async def hear(self, data: bytes) -> list[TurnEvent]:
@@ -193,22 +195,27 @@ class Ear:
             return []
         self._forget()
         self._log.append(heard)
-        events: list[TurnEvent] = []
         while self._listened < self._log.end:
             end = min(self._listened + SLICE_SAMPLES, self._log.end)
             for frame in self._slicer.push(self._log.read(self._listened, end)):
                 self._take(frame)
             self._listened = end
             await self._read_windows()
-            events += self._resolve()
+            self._found += self._resolve()
             if self._listened < self._log.end:
                 await asyncio.sleep(0)
-        return events
+        return self._take_found()
 
-    def skip(self) -> None:
-        """The detector failed: frames that wait for it are silence, and the gate opens anew."""
+    def skip(self) -> list[TurnEvent]:
+        """The detector failed: frames that wait for it are silence, and the gate opens anew. Gives
+        the turn events that were found before."""
         self._gate = None
         self._pending = deque((end, False) for end, _ in self._pending)
+        return self._take_found()
+
+    def _take_found(self) -> list[TurnEvent]:
+        found, self._found = self._found, []
+        return found
 
     async def supply_silence(self, ms: int) -> list[TurnEvent]:
         """Stand in for a client that stopped sending; times told to clients do not move."""

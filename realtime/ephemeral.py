@@ -1,14 +1,16 @@
 """Keys for a short time: a web page is given one instead of a real key. Pure; time comes in.
 
-A key opens sessions, and nothing else, until it expires, and brings the settings that it was made
-with. Bound: `limit` keys that have not expired; at that, no more are made until one has. Of a key
-only its digest is kept, of its settings their bytes: as objects they would be many times as large.
+A key opens sessions, and nothing else, until it expires, so many at a time, and brings the settings
+that it was made with. It dies with the real key that made it. Bound: `limit` keys that have not
+expired, half of them of one real key; at that, no more are made until one has. Of a key only its
+digest is kept, of its settings their bytes: as objects they would be many times as large.
 """
 
 from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import msgspec
@@ -27,7 +29,7 @@ MAX_SETTINGS_BYTES = 64 * 1024
 
 
 class TooManyKeys(Exception):
-    """All places are taken; `seconds` until the first is free."""
+    """All places, or all of one real key, are taken; `seconds` until the first is free."""
 
     def __init__(self, seconds: int) -> None:
         super().__init__(f"the next one expires in {seconds} s")
@@ -40,6 +42,20 @@ class Grant:
 
     expires_at: int
     config: SessionConfig
+    ticket: str = ""
+    """The key's name here, which is no secret."""
+    parent: bytes = b""
+    """The digest of the real key that made it."""
+    sessions: int = 1
+    """At a time."""
+
+
+@dataclass(frozen=True)
+class _Kept:
+    until: int
+    settings: bytes
+    parent: bytes
+    sessions: int
 
 
 class EphemeralKeys:
@@ -47,11 +63,18 @@ class EphemeralKeys:
 
     def __init__(self, limit: int = MAX_KEYS) -> None:
         self._limit = limit
-        self._grants: dict[bytes, tuple[int, bytes]] = {}
-        """By digest: until when, and the settings."""
+        self._grants: dict[bytes, _Kept] = {}
 
-    def mint(self, config: SessionConfig, *, seconds: int, now: int) -> tuple[str, Grant]:
-        """A new key that opens sessions with these settings for so long.
+    def mint(
+        self,
+        config: SessionConfig,
+        *,
+        seconds: int,
+        now: int,
+        parent: bytes = b"",
+        sessions: int = 1,
+    ) -> tuple[str, Grant]:
+        """A new key that opens so many sessions at a time with these settings, for so long.
 
         Raises:
             TooManyKeys: as many as may be are in use.
@@ -66,22 +89,36 @@ class EphemeralKeys:
                 param="session",
             )
         self._sweep(now)
-        if len(self._grants) >= self._limit:
-            raise TooManyKeys(min(until for until, _ in self._grants.values()) - now)
+        everybody = list(self._grants.values())
+        siblings = [kept for kept in everybody if parent and kept.parent == parent]
+        for taken, limit in ((everybody, self._limit), (siblings, self._limit // 2)):
+            if len(taken) >= max(1, limit):
+                raise TooManyKeys(min(kept.until for kept in taken) - now)
         key = PREFIX + secrets.token_hex(24)
-        self._grants[_digest(key)] = now + seconds, settings
-        return key, Grant(now + seconds, config)
+        digest = _digest(key)
+        self._grants[digest] = _Kept(now + seconds, settings, parent, sessions)
+        return key, Grant(now + seconds, config, _ticket(digest), parent, sessions)
 
     def find(self, key: str, *, now: int) -> Grant | None:
         """What a key stands for; None if it was never made here or has expired."""
-        until, settings = self._grants.get(_digest(key), (0, b""))
-        if now >= until:
+        digest = _digest(key)
+        kept = self._grants.get(digest)
+        if kept is None or now >= kept.until:
             return None
-        return Grant(until, msgspec.json.decode(settings, type=SessionConfig))
+        config = msgspec.json.decode(kept.settings, type=SessionConfig)
+        return Grant(kept.until, config, _ticket(digest), kept.parent, kept.sessions)
+
+    def forget(self, parents: Collection[bytes]) -> None:
+        """The keys that these made open nothing any more."""
+        self._grants = {d: kept for d, kept in self._grants.items() if kept.parent not in parents}
 
     def _sweep(self, now: int) -> None:
-        self._grants = {d: kept for d, kept in self._grants.items() if now < kept[0]}
+        self._grants = {d: kept for d, kept in self._grants.items() if now < kept.until}
 
 
 def _digest(key: str) -> bytes:
     return hashlib.sha256(key_bytes(key)).digest()
+
+
+def _ticket(digest: bytes) -> str:
+    return digest.hex()[:16]

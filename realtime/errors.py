@@ -32,8 +32,9 @@ class StageError(BanterError):
 
     stage = "server"
 
-    def __init__(self, message: str, *, code: str | None = None):
+    def __init__(self, message: str, *, code: str | None = None, stage: str | None = None):
         super().__init__(message)
+        self.stage = stage or self.stage
         self.code = code or f"{self.stage}_failed"
 
 
@@ -89,5 +90,4 @@ class Saturated(StageError):
     """A queue is at its bound and takes nothing more; `stage` is set by the queue that says so."""
 
     def __init__(self, stage: str, message: str):
-        self.stage = stage
-        super().__init__(message, code="saturated")
+        super().__init__(message, code="saturated", stage=stage)

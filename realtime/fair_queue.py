@@ -69,6 +69,11 @@ class FairQueue(Generic[Job]):
         self.cost += cost
         return True
 
+    def cost_until(self, rank: int) -> float:
+        """The summed cost of what waits and is more urgent than this rank."""
+        urgent = [lines for each, lines in self._ranks.items() if each < rank]
+        return sum(entry.cost for lines in urgent for line in lines.values() for entry in line)
+
     def waits(self, owner: Hashable) -> bool:
         """True if a job of this owner is in the queue."""
         return any(owner in lines for lines in self._ranks.values())

@@ -59,6 +59,8 @@ class FrameCutter:
         self._held = b""
         self._frame: Frame | None = None
         self._read = 0
+        self.frames = 0
+        """That have begun so far."""
         self._message: Pieces | None = None
         """Of the message that is coming, over all its frames; None where it passes unchanged."""
 
@@ -73,6 +75,7 @@ class FrameCutter:
                 if frame is None or not self._decide(frame, data, at):
                     break
                 self._frame, self._read = frame, 0
+                self.frames += 1
                 if self._cut(frame):
                     passed.append(data[start:at])
                     start = at + frame.size

@@ -26,6 +26,7 @@ from realtime.items import Item
 from realtime.metrics import Metrics
 from realtime.outbox import Outbox
 from realtime.session_config import Transcription
+from realtime.stretch import Stretch
 
 log = logging.getLogger("banter.hearing")
 
@@ -35,7 +36,8 @@ class Hearing:
 
     `heard` is called when an utterance was transcribed, or could not be; it is told whether there
     are words that ask for an answer. Before, `judge` says what it was, by its words and those of
-    the reply that sounded meanwhile: `noise`, `echo`, `backchannel` or `words`.
+    the reply that sounded meanwhile: `noise`, `echo`, `backchannel` or `words`. `timed` is told
+    when an item's words were looked for, and that, or `failed`.
     """
 
     def __init__(
@@ -49,10 +51,12 @@ class Hearing:
         tasks: asyncio.TaskGroup,
         heard: Callable[[bool], None],
         judge: Callable[[str, str], str],
+        timed: Callable[[str, Stretch, str], None] = lambda item_id, stretch, verdict: None,
     ) -> None:
         self._owner, self._transcriber, self._outbox = owner, transcriber, outbox
         self._conversation, self._metrics = conversation, metrics
         self._tasks, self._heard, self._judge = tasks, heard, judge
+        self._timed = timed
         self._running: set[asyncio.Task[None]] = set()
 
     def close(self) -> None:
@@ -90,7 +94,9 @@ class Hearing:
         """
         item = self.add(item_id)
         words = partial(self._words, utterance_of(audio, settings), draft)
-        task = self._tasks.create_task(self._transcribe(item, words, settings, shown, answer, said))
+        stretch = Stretch(draft.begun_s if draft else asyncio.get_running_loop().time())
+        work = self._transcribe(item, words, settings, shown, answer, said, stretch)
+        task = self._tasks.create_task(work)
         self._running.add(task)
         task.add_done_callback(self._running.discard)
 
@@ -111,16 +117,21 @@ class Hearing:
         shown: Agreement,
         answer: bool,
         said: str,
+        stretch: Stretch,
     ) -> None:
         begun = time.perf_counter()
         try:
             heard = await words()
         except StageError as error:
+            stretch.end(asyncio.get_running_loop().time())
+            self._timed(item.id, stretch, "failed")
             self._failed(item, error, told=settings is not None)
             self._heard(False)
             return
+        stretch.end(asyncio.get_running_loop().time())
         self._metrics.observe("turn.transcript_ms", (time.perf_counter() - begun) * 1e3)
         verdict = self._judge(heard.text, said)
+        self._timed(item.id, stretch, verdict)
         if verdict == "echo":
             self._metrics.count("turns.echo")
             heard = replace(heard, text="")
@@ -163,13 +174,14 @@ class Hearing:
 
     def _failed(self, item: Item, error: StageError, *, told: bool) -> None:
         self._metrics.count("turns.transcription_failed")
+        self._metrics.failed(error)
         log.warning("session %s: transcription failed: %s", self._owner, error)
+        self._outbox.put(server_events.failure_event(error))
         body = {"type": "server_error", "code": error.code, "message": str(error)}
-        self._outbox.put(
-            server_events.TranscriptionFailed(item_id=item.id, content_index=0, error=body)
-            if told
-            else server_events.failure_event(error)
-        )
+        if told:
+            self._outbox.put(
+                server_events.TranscriptionFailed(item_id=item.id, content_index=0, error=body)
+            )
 
 
 def utterance_of(audio: Int16, settings: Transcription | None) -> Utterance:

@@ -9,13 +9,14 @@ api-key: KEY                                                    clients made for
 
 from __future__ import annotations
 
-import hmac
 import ipaddress
 from collections.abc import Iterable, Mapping
 from urllib.parse import urlsplit
 
 PROTOCOL_PREFIX = "openai-insecure-api-key."
 MIN_KEY_CHARS = 16
+MAX_OFFERED = 4
+"""Of one request: each is compared with every key there is."""
 
 
 def parse_keys(value: str) -> tuple[str, ...]:
@@ -34,7 +35,7 @@ def parse_keys(value: str) -> tuple[str, ...]:
 
 
 def offered(headers: Mapping[str, str]) -> list[str]:
-    """The keys that a request shows, wherever they stand."""
+    """The keys that a request shows, wherever they stand; of more than `MAX_OFFERED` the first."""
     found = []
     kind, _, value = headers.get("Authorization", "").partition(" ")
     if kind.lower() == "bearer":
@@ -44,14 +45,7 @@ def offered(headers: Mapping[str, str]) -> list[str]:
             found.append(protocol.strip().removeprefix(PROTOCOL_PREFIX))
     if "api-key" in headers:
         found.append(headers["api-key"].strip())
-    return found
-
-
-def accepted(keys: Iterable[str], headers: Mapping[str, str]) -> bool:
-    """True if one of the shown keys is ours. Every pair is compared, each in constant time."""
-    shown = [key_bytes(key) for key in offered(headers)]
-    pairs = [hmac.compare_digest(key.encode(), other) for key in keys for other in shown]
-    return any(pairs)
+    return found[:MAX_OFFERED]
 
 
 def key_bytes(key: str) -> bytes:
@@ -81,11 +75,15 @@ def foreign(headers: Mapping[str, str], listed: Iterable[str], *, only_here: boo
 
     Pages of this machine and those `listed` have; so has the server's own, which is told by the
     name that it was called by. Of a server that only this machine can reach (`only_here`) that name
-    proves nothing, as any domain can be made to point at a visitor's own machine.
+    proves nothing, as any domain can be made to point at a visitor's own machine. What such a page
+    asks of its own domain comes without an origin: so there the name has to be one of this machine,
+    or of a page that is listed.
     """
     origin = headers.get("Origin", "").lower()
-    if not origin or origin in listed or "*" in listed:
+    if origin in listed or "*" in listed:
         return False
+    if not origin:
+        return only_here and not _is_named_here(headers.get("Host", "").lower(), listed)
     try:
         parts = urlsplit(origin)
         if is_loopback(parts.hostname or ""):
@@ -93,6 +91,16 @@ def foreign(headers: Mapping[str, str], listed: Iterable[str], *, only_here: boo
     except ValueError:
         return True
     return only_here or parts.netloc != headers.get("Host", "").lower()
+
+
+def _is_named_here(host: str, listed: Iterable[str]) -> bool:
+    """Whether this `Host` is this machine's, or a listed page's. Every browser sends one."""
+    if not host or any(host == origin.partition("://")[2] for origin in listed):
+        return True
+    try:
+        return is_loopback(urlsplit(f"//{host}").hostname or "")
+    except ValueError:
+        return False
 
 
 def is_loopback(host: str) -> bool:

@@ -96,6 +96,14 @@ class Listening:
         return max(0.0, self._heard_s + limit_s - asyncio.get_running_loop().time())
 
     @property
+    def at_rest(self) -> bool:
+        """No turn is in progress, told or in doubt, and nothing waits for a client that ends turns
+        itself."""
+        if self._config.audio.input.turn_detection is None and self.ear.buffered_ms:
+            return False
+        return self.ear.turns.idle and not self._doubt.on
+
+    @property
     def slice_bytes(self) -> int:
         """Bytes in `SLICE_MS` of the client's audio."""
         wire = self._config.input_format
@@ -144,10 +152,10 @@ class Listening:
             found = await hearing
         except StageError as error:
             self._metrics.count("hearing.failed")
+            self._metrics.failed(error)
             log.warning("session %s: hearing failed: %s", self._owner, error)
-            self.ear.skip()
+            found = self.ear.skip()
             self._outbox.put(server_events.failure_event(error))
-            return
         for event in found:
             if isinstance(event, SpeechStarted):
                 self._start(event)
@@ -171,6 +179,7 @@ class Listening:
         if self._doubt.was_echo(event):
             self.undoubt()
             self._metrics.count("turns.echo")
+            self._metrics.count("interruptions.echo")
             return
         self._doubt.believe()
         self._stopped(event)

@@ -2,8 +2,9 @@
 
 Bounds, and what happens at them: audio is limited to `MAX_AUDIO_S`, and a reply that would pass it
 pauses until the client has read some. Events are limited to `MAX_EVENTS`; a client that lets that
-many pile up reads nothing, and its session ends. Audio of a response that was interrupted is
-dropped before it is sent, and counted.
+many pile up reads nothing, and its session ends. Long before, at `MAX_UNREAD`, nothing more is read
+of what it asks for: an answer may be half a megabyte, to a question of fifty bytes. Audio of a
+response that was interrupted is dropped before it is sent, and counted.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from realtime.server_events import ServerEvent
 
 MAX_AUDIO_S = 20
 MAX_EVENTS = 5_000
+MAX_UNREAD = 64
 
 
 class OutboxFull(Exception):
@@ -45,12 +47,13 @@ class Outbox:
 
     def __init__(self) -> None:
         self._waiting: deque[Outgoing] = deque()
-        self._audio_s = 0.0
+        self._audio_s, self._events = 0.0, 0
         self._changed = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
         self._closed = False
         self.dropped_samples = 0
+        self.dropped_s = 0.0
 
     def put(self, event: ServerEvent) -> None:
         """Queue an event and give it its id.
@@ -61,11 +64,23 @@ class Outbox:
         if len(self._waiting) >= MAX_EVENTS:
             raise OutboxFull(f"{MAX_EVENTS} events wait for a client that does not read them")
         event.event_id = new_id("event")
+        self._events += not self._closed
         self._push(event)
+
+    @property
+    def empty(self) -> bool:
+        """Everything was taken to be sent."""
+        return not self._waiting
 
     async def room(self) -> None:
         """Wait while too much audio is waiting already."""
         while self._audio_s >= MAX_AUDIO_S and not self._closed:
+            self._room.clear()
+            await self._room.wait()
+
+    async def caught_up(self) -> None:
+        """Wait while the client has many events still to take."""
+        while self._events > MAX_UNREAD and not self._closed:
             self._room.clear()
             await self._room.wait()
 
@@ -87,6 +102,7 @@ class Outbox:
         self._waiting = kept
         self._audio_s -= dropped_s
         self.dropped_samples += dropped
+        self.dropped_s += dropped_s
         self._room.set()
         return dropped
 
@@ -100,7 +116,9 @@ class Outbox:
         item = self._waiting.popleft()
         if isinstance(item, AudioChunk):
             self._audio_s -= item.seconds
-            self._room.set()
+        else:
+            self._events -= 1
+        self._room.set()
         return item
 
     def close(self) -> None:

@@ -23,6 +23,8 @@ from realtime.response import Response
 from realtime.script import Script
 from realtime.sentences import SentenceCutter
 from realtime.speakable import speakable
+from realtime.stopwatch import timed
+from realtime.stretch import Stretch
 
 PIECES_AHEAD = 4
 """Pieces written but not yet spoken; the model's stream waits beyond that."""
@@ -56,13 +58,14 @@ class Speech:
     manner: Line
     pacing: Pacing | None
     begun: Sound | None = None
+    stretch: Stretch = field(default_factory=Stretch)
 
     def speak(self, text: str, engines: Engines, owner: Hashable) -> AsyncGenerator[Int16, None]:
         """A piece's audio."""
         line, begun = replace(self.manner, text=text), self.begun
         if begun and begun.line == line and not begun.audio.failed:
             return begun.audio.read()
-        return engines.voice.speak(line, owner=owner)
+        return timed(engines.voice.speak(line, owner=owner), self.stretch)
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from realtime.outbox import AudioChunk, Outbox
 from realtime.outputs import Outputs
 from realtime.playout import Playout
 from realtime.prompt import Message, tokens_of
+from realtime.stretch import Making
 from realtime.usage import Tokens, Usage
 
 FinalStatus = Literal["completed", "cancelled", "failed", "incomplete"]
@@ -53,6 +54,7 @@ class Response:
         self.answers = answers
         """True where a turn asked for it, false where the client or the server did."""
         self.usage = Usage()
+        self.making = Making()
         self.done = False
         self._outbox = outbox
         self._conversation = conversation

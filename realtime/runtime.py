@@ -24,6 +24,7 @@ from realtime.engines.whisper import MAX_BATCH, WhisperTranscriber
 from realtime.metrics import Metrics
 from realtime.recognition import WINDOWS_S
 from realtime.steps import Steps
+from realtime.supervisor import Restartable
 from realtime.threads import ThreadBudget
 
 log = logging.getLogger("banter.runtime")
@@ -31,7 +32,7 @@ log = logging.getLogger("banter.runtime")
 AnyReplier = EmbeddedReplier | OpenAIReplier | EchoReplier
 
 
-class AnyVoice(Voice, Protocol):
+class AnyVoice(Voice, Restartable, Protocol):
     """A voice of this process. `load` and `warm` block; `start` is called on the loop."""
 
     def load(self) -> None: ...
@@ -39,6 +40,8 @@ class AnyVoice(Voice, Protocol):
     def start(self) -> None: ...
     @property
     def alive(self) -> bool: ...
+    @property
+    def waiting_s(self) -> float: ...
     async def close(self) -> None: ...
 
 
@@ -73,6 +76,25 @@ class Runtime:
             "replier": self.replier.alive,
             "voice": self.voice.alive,
         }
+
+    def waiting_s(self) -> float:
+        """Seconds of live audio that wait for the engines: to be heard, read and spoken."""
+        heard_s = self.detector.waiting_s + self.whisper.waiting_s
+        return heard_s + self.voice.waiting_s
+
+    def parts(self) -> dict[str, Restartable]:
+        """The engines that can be begun anew, by their stage. A language model that is elsewhere
+        has a breaker instead."""
+        parts: dict[str, Restartable] = {
+            "speech_detection": self.detector,
+            "transcription": self.whisper,
+            "voice": self.voice,
+        }
+        if isinstance(self.replier, EmbeddedReplier):
+            parts["reply"] = self.replier
+        if self.end_of_turn:
+            parts["end_of_turn"] = self.end_of_turn
+        return parts
 
     def describe(self) -> dict[str, str]:
         """Which engine stands behind each seam."""

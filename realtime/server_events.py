@@ -25,6 +25,8 @@ class ErrorBody(Struct, omit_defaults=True):
     code: str | None = None
     param: str | None = None
     event_id: str | None = None
+    stage: str | None = None
+    """Ours: which stage of a turn failed, in a failure that is not the client's."""
 
 
 class Error(ServerEvent, tag="error", kw_only=True):
@@ -249,6 +251,9 @@ def error_event(problem: ProtocolError, client_id: str | None = None) -> Error:
 
 
 def failure_event(failure: StageError) -> Error:
-    """A failure of ours that belongs to no response, as the same event."""
-    body = ErrorBody(type="server_error", code=failure.code, message=str(failure))
+    """A failure of ours as the same event. Where an event of the protocol tells of it too, it comes
+    right before that."""
+    body = ErrorBody(
+        type="server_error", code=failure.code, message=str(failure), stage=failure.stage
+    )
     return Error(error=body)

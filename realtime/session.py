@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from realtime import client_events, server_events
@@ -22,21 +22,24 @@ from realtime.audio import EAR_RATE_HZ, Int16
 from realtime.conversation import Conversation
 from realtime.draft import Draft, Plan
 from realtime.engines import Engines, Transcript
+from realtime.faint_end import faint_end
 from realtime.hearing import Hearing
 from realtime.idling import Idling
 from realtime.ids import new_id
 from realtime.listening import Listening
+from realtime.log_context import ITEM
 from realtime.metrics import Metrics
 from realtime.outbox import Outbox
 from realtime.response import Response
 from realtime.session_config import ServerVad, SessionConfig
 from realtime.speaker import Manners, Speaker
-from realtime.turn_timing import TurnWatch, faint_end
+from realtime.turn_report import TurnReport
+from realtime.turn_timing import TurnWatch
 from realtime.turns import SpeechStarted, SpeechStopped
 from realtime.voice_choice import check_voice
 
-SESSION_HOURS = 1
-"""Told as `expires_at`; nothing ends a session at that time."""
+LASTS_S = 3_600.0
+"""Until `expires_at`. The edge ends a session at that time (`lifetime.py`)."""
 
 
 class Session:
@@ -51,18 +54,22 @@ class Session:
         metrics: Metrics,
         manners: Manners,
         binary: bool = False,
+        lasts_s: float = LASTS_S,
+        turn_over: Callable[[TurnReport], None] = lambda report: None,
     ) -> None:
         self.id = new_id("sess")
         self.config = config
         self._engines, self._outbox, self._metrics = engines, outbox, metrics
-        self._expires_at = int(time.time()) + SESSION_HOURS * 3600
+        self._expires_at = int(time.time() + lasts_s)
         self.conversation = Conversation(new_id("conv"))
-        self.timing = TurnWatch()
+        self.timing = TurnWatch(self.id, turn_over)
         self._manners = manners
         self._item_id = new_id("item")
         self._turn_start = self._ended_ms = 0
         self._speaking = False
         self._unanswered = False
+        self._broke_off = False
+        """Speech has stopped a reply, and nobody knows yet what it was."""
         self._last_response: Response | None = None
         self._tasks = asyncio.TaskGroup()
         self._hearing = Hearing(
@@ -73,7 +80,10 @@ class Session:
             metrics=metrics,
             tasks=self._tasks,
             heard=self._heard,
-            judge=lambda text, said: self._speaker.kept.judge(text, said),
+            judge=self._judge,
+            timed=lambda item_id, stretch, verdict: self.timing.heard(
+                item_id, stretch, verdict, answers=self._converses
+            ),
         )
         self._speaker = Speaker(
             self.id,
@@ -86,6 +96,7 @@ class Session:
             tasks=self._tasks,
             heard_all=self._heard_all,
             finished=self._finished,
+            opens=lambda response: self.timing.answers(response.id, lambda: response.making),
         )
         self.listening = Listening(
             engines,
@@ -122,6 +133,10 @@ class Session:
         except BaseExceptionGroup as group:
             raise group.exceptions[0] from group
 
+    def close_turns(self) -> None:
+        """Nothing more is sent: turns that are not over come to no end."""
+        self.timing.close(asyncio.get_running_loop().time())
+
     @property
     def _converses(self) -> bool:
         """False in a session for transcription: it hears, and never says anything."""
@@ -135,6 +150,7 @@ class Session:
         self._speaker.hold(None)
         self._speaker.kept.unjudge()
         self._item_id, self._turn_start = new_id("item"), event.start
+        ITEM.set(self._item_id)
         # the prefix may reach into the silence that ended the turn before; times told rise
         start_ms = max(self._ended_ms, self._ear.client_ms(event.start))
         self._outbox.put(
@@ -142,6 +158,7 @@ class Session:
         )
         if event.continues or not self._converses:
             return
+        self._broke_off = False
         detection = self.config.audio.input.turn_detection
         if detection and detection.interrupt_response:
             self._interrupt()
@@ -156,16 +173,22 @@ class Session:
         said = self.listening.said(self._turn_start, event.last_speech)
         silence = self._ear.received - event.last_speech
         spoken = audio[: event.last_speech - self._turn_start]
-        self._time_turn(silence + faint_end(spoken), draft)
+        faint = faint_end(spoken)
+        self._time_turn(silence + faint, draft, spoken=len(spoken) - faint)
         self._commit(audio, answer=self._answers, draft=draft, said=said)
         self._speaker.hold(draft)
         self._metrics.count("turns")
 
-    def _time_turn(self, silence: int, draft: Draft | None = None) -> None:
-        """A turn is over, and this many of the ear's samples ago nothing was said any more."""
+    def _time_turn(self, silence: int, draft: Draft | None = None, *, spoken: int) -> None:
+        """A turn is over, and this many of the ear's samples ago nothing was said any more. So many
+        of them were `spoken` before."""
         now_s, silence_s = asyncio.get_running_loop().time(), silence / EAR_RATE_HZ
         self.timing.ended(
-            self._item_id, now_s, silence_s, lambda: draft is not None and draft.taken
+            self._item_id,
+            now_s,
+            silence_s,
+            lambda: draft is not None and draft.taken,
+            speech_s=spoken / EAR_RATE_HZ,
         )
 
     @property
@@ -191,6 +214,7 @@ class Session:
     def _take_item_id(self) -> str:
         """The id of the item that is being heard; what comes next has another."""
         taken, self._item_id = self._item_id, new_id("item")
+        ITEM.set(taken)
         return taken
 
     # --- respond --------------------------------------------------------------------------------
@@ -207,7 +231,7 @@ class Session:
         if self._speaking or self._hearing.busy or self.active:
             return
         if self._converses and self._speaker.resume(self.config):
-            self.timing.resumed()
+            self.timing.resumed(asyncio.get_running_loop().time())
             self._unanswered = False
             self._idling.stop()
         elif self._unanswered:
@@ -224,7 +248,17 @@ class Session:
         self._speaker.respond(self.config, body, saying=saying, answers=answers)
         self._idling.stop()
 
+    def _judge(self, text: str, said: str) -> str:
+        """What an utterance was, as `Kept` tells it; of one that stopped a reply it is counted."""
+        verdict = self._speaker.kept.judge(text, said)
+        if self._broke_off:
+            self._broke_off = False
+            kind = "barge_in" if verdict == "words" else verdict
+            self._metrics.count(f"interruptions.{kind}")
+        return verdict
+
     def _interrupt(self) -> None:
+        self._broke_off = self._speaker.audible
         stopped = self._speaker.interrupt()
         if not self._answers:
             self._speaker.kept.forget()  # this client decides itself when something is said
@@ -291,8 +325,9 @@ class Session:
         self.move_on()
         if self._speaking:
             self._end_speech()
-        self._time_turn(0)
-        self._commit(self._ear.commit(), answer=False)
+        audio = self._ear.commit()
+        self._time_turn(0, spoken=len(audio))
+        self._commit(audio, answer=False)
 
     def move_on(self) -> None:
         """The client has a plan of its own: what is left of a reply will not be said."""
@@ -302,7 +337,7 @@ class Session:
         """A turn in progress ends because the client says so."""
         self.move_on()
         self._ahead.drop_draft()
-        end_ms = self._ear.client_ms(self._ear.turns.position)
+        end_ms = self._ended_ms = self._ear.client_ms(self._ear.turns.position)
         self._outbox.put(server_events.SpeechStopped(audio_end_ms=end_ms, item_id=self._item_id))
         self._speaking = False
 
@@ -328,6 +363,13 @@ class Session:
         """The response that runs."""
         return self._speaker.active
 
+    @property
+    def at_rest(self) -> bool:
+        """Nobody says anything, nothing is left to be answered, and nothing is being played."""
+        if self._speaking or self._unanswered or self._hearing.busy:
+            return False
+        return self.listening.at_rest and self._speaker.at_rest and self._outbox.empty
+
     def cancel(self, response_id: str | None) -> bool:
         """Stop the running response, if it is the one that is meant; whether it was. Nothing
         follows of one that was interrupted, either way."""
@@ -335,6 +377,7 @@ class Session:
         self.move_on()
         if active is None or response_id not in (None, active.id):
             return False
+        self._metrics.count("interruptions.client")
         self._speaker.stop("client_cancelled")
         self._answer()
         return True

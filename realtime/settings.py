@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from realtime.addresses import Network, parse_networks
 from realtime.errors import SettingsError
 from realtime.keys import parse_keys, parse_origins
 from realtime.recognition import Windows
@@ -83,6 +84,22 @@ def _port(value: str) -> int:
     return int(value)
 
 
+def _limit(value: str) -> int:
+    if not value.isdigit() or int(value) > 1_000_000:
+        raise ValueError("is not a whole number, or 0 for no limit")
+    return int(value)
+
+
+def _span(value: str) -> float:
+    try:
+        span = float(value)
+    except ValueError:
+        span = -1.0
+    if not 0 <= span <= 1_440:
+        raise ValueError("is not a number from 0 to 1440, where 0 is no limit")
+    return span
+
+
 def _count(value: str) -> int:
     if not value.isdigit() or int(value) < 512:
         raise ValueError("is not a whole number of at least 512")
@@ -105,6 +122,10 @@ def _seconds(value: str) -> float:
     if not 0.1 <= seconds <= 600:
         raise ValueError("is not a number of seconds between 0.1 and 600")
     return seconds
+
+
+def _pause(value: str) -> float:
+    return 0.0 if value == "0" else _seconds(value)
 
 
 def _windows(value: str) -> tuple[float, ...]:
@@ -173,6 +194,25 @@ def _models(value: str) -> Path | None:
     return path
 
 
+def _own_port(value: str) -> int | None:
+    return _port(value) if value else None
+
+
+def _address(value: str) -> str:
+    if value and not value.startswith(("http://", "https://")):
+        raise ValueError("is not an http or https address")
+    return value.rstrip("/")
+
+
+def _new_file(value: str) -> Path | None:
+    if not value:
+        return None
+    path = Path(value).expanduser()
+    if path.is_dir() or not path.parent.is_dir():
+        raise ValueError("is not a file in a folder that is there")
+    return path
+
+
 def _folder(value: str) -> Path | None:
     if not value:
         return None
@@ -192,6 +232,13 @@ OPTIONS = (
         "keys that callers must show, separated by commas, of 16 characters or more; give them as "
         "a variable, flags can be seen by others. Empty asks for none",
         secret=True,
+    ),
+    Option(
+        "keys-file",
+        "",
+        _file,
+        "TOML file with keys that have names, roles and limits, beside BANTER_API_KEYS; read again "
+        "on SIGHUP",
     ),
     Option(
         "tls-cert",
@@ -352,13 +399,94 @@ OPTIONS = (
         "callers at once, beyond whom a caller is refused with 503; auto measures at the start "
         "what a turn costs this machine",
     ),
+    Option(
+        "sessions-per-key",
+        "0",
+        _limit,
+        "callers at once with one key, where the keys file says nothing else; 0 is no limit",
+    ),
+    Option(
+        "sessions-per-address",
+        "16",
+        _limit,
+        "callers at once from one address, or one /64 of IPv6; this machine's are not counted; "
+        "0 is no limit",
+    ),
+    Option(
+        "trusted-proxies",
+        "",
+        parse_networks,
+        "addresses or networks of reverse proxies whose X-Forwarded-For says where a request comes "
+        "from, separated by commas; without, it comes from the proxy",
+    ),
+    Option(
+        "max-waiting",
+        "60",
+        _limit,
+        "seconds of callers' audio that may wait for the engines, all together; while there is "
+        "more, new callers are refused with 503; 0 is no limit",
+    ),
+    Option(
+        "idle-minutes",
+        "15",
+        _span,
+        "a session in which nobody speaks and nothing is asked for ends after so many; 0 is never",
+    ),
+    Option(
+        "max-session-minutes",
+        "60",
+        _span,
+        "a session ends after so many, told as `expires_at`; 0 is never",
+    ),
+    Option(
+        "drain-seconds",
+        "30",
+        _pause,
+        "seconds that running turns have to finish after SIGTERM or Ctrl-C, while nobody new is "
+        "let in; a second signal ends the wait, 0 is no wait",
+    ),
     Option("upload-mib", "100", _mib, "MiB of a file that is sent to be transcribed, at most"),
     Option("upload-minutes", "240", _minutes, "minutes of sound in such a file, at most"),
+    Option(
+        "log-transcripts",
+        "off",
+        _switch,
+        "on writes what is said on both sides into the log; off keeps words out of it",
+    ),
     Option(
         "log-level",
         "info",
         _one_of("debug", "info", "warning", "error"),
         "how much is logged",
+    ),
+    Option(
+        "log-format",
+        "text",
+        _one_of("text", "json"),
+        "how: text for people; json is one object a line, with the ids of session, turn and "
+        "response, and with a turn's times in its line",
+    ),
+    Option(
+        "metrics-port",
+        "",
+        _own_port,
+        "port of a listener of its own for Prometheus, which asks for no key; empty for none. "
+        "`/metrics` on --port is there always: for those who show a key or, where none is set, for "
+        "this machine",
+    ),
+    Option("metrics-host", "127.0.0.1", str, "address that --metrics-port listens on"),
+    Option(
+        "otel-endpoint",
+        "",
+        _address,
+        "OpenTelemetry collector that gets a trace of each turn by OTLP over HTTP, such as "
+        "http://127.0.0.1:4318; empty for none",
+    ),
+    Option(
+        "otel-file",
+        "",
+        _new_file,
+        "file to which the traces are appended, one JSON object of OTLP a line; empty for none",
     ),
 )
 
@@ -370,6 +498,7 @@ class Settings:
     host: str
     port: int
     api_keys: tuple[str, ...]
+    keys_file: Path | None
     tls_cert: Path | None
     tls_key: Path | None
     tls_self_signed: bool
@@ -401,9 +530,22 @@ class Settings:
     fallback: str
     pacing: str
     max_sessions: int | None
+    sessions_per_key: int
+    sessions_per_address: int
+    trusted_proxies: tuple[Network, ...]
+    max_waiting: int
+    idle_minutes: float
+    max_session_minutes: float
+    drain_seconds: float
     upload_mib: int
     upload_minutes: float
+    log_transcripts: bool
     log_level: str
+    log_format: str
+    metrics_port: int | None
+    metrics_host: str
+    otel_endpoint: str
+    otel_file: Path | None
 
 
 def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:

@@ -61,6 +61,11 @@ class Slots(Generic[Ticket]):
         return len(self._waiting) + len(self._reading) + len(self._writing)
 
     @property
+    def waiting(self) -> int:
+        """How many wait for their turn to read."""
+        return len(self._waiting)
+
+    @property
     def spare(self) -> bool:
         """Whether a reply that is perhaps never said takes nothing from others: no reply waits, is
         read or writes its first words, and where there are several slots, one more stays free."""

@@ -15,13 +15,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from realtime import client_events
+from realtime import client_events, server_events
 from realtime.asking import Asking
 from realtime.conversation import Conversation
 from realtime.draft import Draft, Plan
 from realtime.engines import Delta, Engines, Transcript
 from realtime.errors import ReplyError, StageError
 from realtime.kept import Kept
+from realtime.log_context import RESPONSE
 from realtime.loudspeaker import Loudspeaker
 from realtime.metrics import Metrics
 from realtime.order import Order, order_for
@@ -32,6 +33,7 @@ from realtime.remainder import Remainder
 from realtime.reply import Speech, make_reply
 from realtime.response import Response
 from realtime.session_config import SessionConfig
+from realtime.stopwatch import timed
 
 log = logging.getLogger("banter.speaker")
 
@@ -60,7 +62,8 @@ class Speaker:
     """Owned by a session, whose task group runs its tasks.
 
     `heard_all` waits for the words of everything committed, and is told whether the response
-    answers them; `finished` is called when a response ends.
+    answers them; `opens` is called before the client is told of a response, `finished` when one
+    ends.
     """
 
     def __init__(
@@ -76,6 +79,7 @@ class Speaker:
         tasks: asyncio.TaskGroup,
         heard_all: Callable[[bool], Awaitable[None]],
         finished: Callable[[Response], None],
+        opens: Callable[[Response], None] = lambda response: None,
     ) -> None:
         self.active: Response | None = None
         self.kept = Kept(conversation, backchannels_interrupt=manners.backchannels_interrupt)
@@ -84,7 +88,7 @@ class Speaker:
         self._owner, self._engines, self._outbox = owner, engines, outbox
         self._conversation, self._metrics, self._manners = conversation, metrics, manners
         self._binary, self._tasks = binary, tasks
-        self._heard_all, self._finished = heard_all, finished
+        self._heard_all, self._finished, self._opens = heard_all, finished, opens
         self._playing: Response | None = None
         self._replying: asyncio.Task[None] | None = None
         self._preparing: asyncio.Task[None] | None = None
@@ -183,6 +187,7 @@ class Speaker:
         if order.in_history and config.spoken:
             self._playing = response
             self.loudspeaker.plays(response)
+        self._opens(response)
         response.open()
         if rest_of is None:
             self.kept.forget()
@@ -191,11 +196,27 @@ class Speaker:
             self._telling = rest_of.resumed(response)
         return self._telling
 
+    @property
+    def at_rest(self) -> bool:
+        """No response is made, and the client has played what it was sent."""
+        if self.active:
+            return False
+        playing = self._playing if self._manners.pacing else None
+        return playing is None or playing.playout.ahead_s(asyncio.get_running_loop().time()) <= 0
+
     def played(self, item_id: str) -> None:
         """The client said how far it played this item: that is better than the model of it."""
         playing = self._playing
         if playing and playing.item.id == item_id and playing is not self.active:
             self._playing = None
+
+    @property
+    def audible(self) -> bool:
+        """A response of the conversation is being made or, by the model of playback, played."""
+        if self.active is not None:
+            return self.active.in_history
+        now_s, playing = asyncio.get_running_loop().time(), self._playing
+        return playing is not None and playing.playout.ahead_s(now_s) > 0
 
     def interrupt(self) -> Response | None:
         """The caller speaks: the response is stopped, unless it is an aside; the one that was.
@@ -207,7 +228,7 @@ class Speaker:
         if playing and playing is not self.active:
             self._playing = None
             if paced and playing.playout.ahead_s(now_s) > 0:
-                playing.hush(now_s)
+                self._hush(playing, now_s)
                 self._keep(playing)
         aside = self.active and not self.active.in_history
         return None if aside else self.stop("turn_detected")
@@ -240,7 +261,7 @@ class Speaker:
         if self._playing is active:
             self._playing = None
         paced = self._manners.pacing is not None
-        active.hush(asyncio.get_running_loop().time() if paced else None)
+        self._hush(active, asyncio.get_running_loop().time() if paced else None)
         active.close("cancelled", {"reason": reason})
         self._metrics.count("replies.interrupted")
         if reason == "turn_detected":
@@ -251,9 +272,17 @@ class Speaker:
             self._replying.cancel()
         return active
 
+    def _hush(self, response: Response, now_s: float | None) -> None:
+        """Stop its sound; what waited to be sent is counted."""
+        before_s = self._outbox.dropped_s
+        response.hush(now_s)
+        dropped_s = self._outbox.dropped_s - before_s
+        self._metrics.count("audio.unsent_ms", round(dropped_s * 1e3))
+
     async def _reply(self, remainder: Remainder) -> None:
         """One response to its end; always closes it."""
         response, order = remainder.response, remainder.order
+        RESPONSE.set(response.id)
         try:
             await self._heard_all(order.attends)
             if self._preparing:
@@ -265,13 +294,17 @@ class Speaker:
                 response.close("completed")
         except StageError as error:
             self._metrics.count(f"replies.failed.{error.stage}")
+            self._metrics.failed(error)
             log.warning("session %s: reply failed in %s: %s", self._owner, error.stage, error)
+            if not response.done:
+                self._outbox.put(server_events.failure_event(error))
             body = {"type": "server_error", "code": error.code, "message": str(error)}
             response.close("failed", {"error": body})
         except OutboxFull:
             raise
         except Exception:
             self._metrics.count("replies.failed.bug")
+            self._metrics.count("errors.server:internal_error")
             log.exception("session %s: reply failed", self._owner)
             body = {"type": "server_error", "code": "internal_error", "message": "internal error"}
             response.close("failed", {"error": body})
@@ -298,7 +331,7 @@ class Speaker:
         else:
             text = remainder.text(self._written(response, order, draft))
         begun = draft.sound if draft and draft.taken else None  # of another answer it is closed
-        speech = Speech(manner, pacing, begun) if manner else None
+        speech = Speech(manner, pacing, begun, response.making.speak) if manner else None
         make = partial(
             make_reply, response, engines=self._engines, speech=speech, owner=self._owner
         )
@@ -319,14 +352,18 @@ class Speaker:
         question = self._asking.question(order, report=True)
         response.count_prompt(question.prompt)
         written = draft.text(question) if draft else None
-        if draft and written is None:
+        if draft and written:
+            response.making = draft.making
+            return written
+        if draft:
             draft.drop()  # it would keep the model from this one
-        return written or self._engines.replier.reply(
+        asked = self._engines.replier.reply(
             question.prompt,
             max_tokens=question.max_tokens,
             owner=self._owner,
             tools=question.tools,
         )
+        return timed(asked, response.making.reply)
 
 
 async def _fixed(text: str) -> AsyncGenerator[Delta, None]:

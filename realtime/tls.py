@@ -20,7 +20,8 @@ def server_context(certificate: Path | None, key: Path | None) -> ssl.SSLContext
         return None
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     try:
-        context.load_cert_chain(certificate, key, password="")
+        # With no password OpenSSL would ask the terminal for one.
+        context.load_cert_chain(certificate, key, password="")  # nosec B106
     except (ssl.SSLError, OSError) as error:
         raise SettingsError(
             f"--tls-cert (BANTER_TLS_CERT): {certificate} and {key or 'the key in it'} cannot be "

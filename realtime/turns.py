@@ -198,6 +198,10 @@ class TurnDetector:
         """Take new settings; a turn in progress goes on under them."""
         self.settings = settings
 
+    def begin_from(self, position: int) -> None:
+        """Audio before this is not kept: no turn begins sooner, however long its prefix."""
+        self._floor = max(self._floor, position)
+
     def decide(
         self,
         last_speech: int,

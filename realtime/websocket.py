@@ -11,7 +11,8 @@ import asyncio
 import base64
 import logging
 import struct
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -19,11 +20,14 @@ from aiohttp import WSCloseCode, WSMsgType, web
 
 from realtime import client_events, server_events
 from realtime.dialect import Beta
+from realtime.doorway import Visit
 from realtime.errors import ProtocolError
 from realtime.frames import FrameCutter
+from realtime.lifetime import Lifetime, Over, SessionWarning
 from realtime.outbox import AudioChunk, Outbox, OutboxFull, Outgoing
 from realtime.requests import MAX_APPEND_BYTES, Requests
 from realtime.session import Session
+from realtime.transcript_log import TranscriptLog
 from realtime.turn_timing import TurnWatch
 
 log = logging.getLogger("banter.websocket")
@@ -38,10 +42,23 @@ STALLED_S = 15.0
 LAST_WRITE_S = 2.0
 """How long what still waits at the end of a session may take to be sent."""
 
+ENDS = {"expired": WSCloseCode.GOING_AWAY, "idle": WSCloseCode.POLICY_VIOLATION}
+"""How a session that has lasted too long is closed, and one in which nothing happens: who had the
+first comes again at once, who had the second only when somebody asks for it."""
+
+CODES = {"expired": "session_expired", "idle": "session_idle"}
+
 BINARY_VERSION = 1
 BINARY_HEADER = struct.Struct("<BBHII")
 """u8 version, u8 flags, u16 zero, u32 response number, u32 first sample's offset in the item."""
 
+
+FRAMES_A_TURN = 200
+"""Of one connection, in one turn of the loop: some 3 ms."""
+
+SHORTEST_FRAME_BYTES = 6
+READ_BYTES = 16 * 1024
+LEAST_READ_BYTES = 16
 
 Frame = tuple[bytes, WSMsgType]
 
@@ -77,15 +94,42 @@ def _delta(chunk: AudioChunk) -> server_events.AudioDelta:
     )
 
 
-class CutUp(asyncio.Protocol):
-    """Between a connection and aiohttp's protocol: passes on what a `FrameCutter` makes of it."""
+class CutUp(asyncio.BufferedProtocol):
+    """Between a connection and aiohttp's protocol: passes on what a `FrameCutter` makes of it.
+
+    A frame has its price, however short: 250 KiB of pings at once kept everybody else waiting for
+    half a second. So it reads no more in one turn of the loop than `FRAMES_A_TURN` frames are
+    likely to have, by those before; the rest waits in the client's own socket.
+    """
 
     def __init__(self, inner: asyncio.Protocol) -> None:
         self._inner, self._cutter = inner, FrameCutter(MAX_APPEND_BYTES)
+        self._buffer = memoryview(bytearray(READ_BYTES))
+        self._frame_bytes = SHORTEST_FRAME_BYTES
+        self._turn = 0
+        self._turning = False
 
-    def data_received(self, data: bytes) -> None:
-        if passed := self._cutter.push(data):
+    def get_buffer(self, sizehint: int) -> memoryview:
+        room = (FRAMES_A_TURN - self._turn) * self._frame_bytes
+        return self._buffer[: max(LEAST_READ_BYTES, min(READ_BYTES, room))]
+
+    def buffer_updated(self, nbytes: int) -> None:
+        before = self._cutter.frames
+        passed = self._cutter.push(bytes(self._buffer[:nbytes]))
+        frames = self._cutter.frames - before
+        if frames:
+            self._frame_bytes = max(SHORTEST_FRAME_BYTES, nbytes // frames)
+        else:  # the middle of one
+            self._frame_bytes = max(self._frame_bytes, nbytes)
+        self._turn += frames
+        if not self._turning:
+            self._turning = True
+            asyncio.get_running_loop().call_soon(self._next_turn)
+        if passed:
             self._inner.data_received(passed)
+
+    def _next_turn(self) -> None:
+        self._turn, self._turning = 0, False
 
     def eof_received(self) -> bool | None:
         return self._inner.eof_received()
@@ -107,7 +151,14 @@ async def prepare(socket: web.WebSocketResponse, request: web.Request) -> None:
         web.HTTPBadRequest: it asks for no upgrade.
     """
     if socket.can_prepare(request) and request.transport:
-        request.transport.set_protocol(CutUp(request.protocol))
+        inner = request.transport.get_protocol()
+        assert isinstance(inner, asyncio.Protocol)
+        if isinstance(inner, Visit):
+            inner.carries_session()
+        request.transport.set_protocol(CutUp(inner))
+        if request.transport.is_reading():  # uvloop asks for a buffer only when it begins to read
+            request.transport.pause_reading()
+            request.transport.resume_reading()
     await socket.prepare(request)
 
 
@@ -118,15 +169,19 @@ async def serve(
     *,
     binary: bool,
     beta: Beta | None = None,
+    lifetime: Lifetime | None = None,
+    words: TranscriptLog | None = None,
 ) -> None:
-    """Run one session over a socket that is open, until either side ends it; with `beta`, in that
-    dialect."""
-    timing = session.timing if binary else None
-    writer = asyncio.create_task(_write(socket, outbox, timing, binary=binary, beta=beta))
+    """Run one session over a socket that is open, until either side or its lifetime ends it; with
+    `beta`, in that dialect."""
+    watches = [each for each in (lifetime, words) if each]
+    writing = _write(socket, outbox, session.timing, watches, binary=binary, beta=beta)
+    writer = asyncio.create_task(writing)
+    timer = asyncio.create_task(_outlive(socket, outbox, writer, lifetime, tells=binary))
     code, reason = WSCloseCode.OK, b""
     try:
         async with session:
-            await _read(socket, session, Requests(session, outbox), outbox, beta)
+            await _read(socket, session, Requests(session, outbox), outbox, beta, lifetime)
     except OutboxFull:
         log.warning("session %s: closed, the client does not read", session.id)
         code, reason = WSCloseCode.POLICY_VIOLATION, b"the client does not read its messages"
@@ -136,11 +191,14 @@ async def serve(
         code, reason = WSCloseCode.INTERNAL_ERROR, b"internal error"
     finally:
         outbox.close()
+        timer.cancel()
+        await asyncio.wait([timer])
         if socket.closed:
             writer.cancel()
         await asyncio.wait([writer], timeout=LAST_WRITE_S)
         writer.cancel()
         await asyncio.wait([writer])
+        session.close_turns()
         await socket.close(code=code, message=reason, drain=False)
 
 
@@ -150,7 +208,9 @@ async def _read(
     requests: Requests,
     outbox: Outbox,
     beta: Beta | None,
+    lifetime: Lifetime | None,
 ) -> None:
+    now = asyncio.get_running_loop().time
     while True:
         try:
             async with asyncio.timeout(session.listening.quiet_after_s):
@@ -161,7 +221,9 @@ async def _read(
         if message.type is WSMsgType.BINARY:
             await _guard(requests.hear(message.data), None, outbox)
         elif message.type is WSMsgType.TEXT:
-            await _handle(message.data, requests, outbox, beta)
+            if await _handle(message.data, requests, outbox, beta) and lifetime:
+                lifetime.active(now())
+            await outbox.caught_up()
         else:
             if message.type is WSMsgType.ERROR:
                 log.info("session %s: the socket failed: %s", session.id, socket.exception())
@@ -169,8 +231,9 @@ async def _read(
         await asyncio.sleep(0)  # hundreds of small messages may be here already
 
 
-async def _handle(text: str, requests: Requests, outbox: Outbox, beta: Beta | None) -> None:
-    """One text message; what cannot be followed is answered with an `error` event."""
+async def _handle(text: str, requests: Requests, outbox: Outbox, beta: Beta | None) -> bool:
+    """One text message; what cannot be followed is answered with an `error` event. True if it asks
+    for something: neither audio, which microphones send all the time, nor nonsense."""
     try:
         if beta:
             text = _from_beta(text, beta)
@@ -181,6 +244,8 @@ async def _handle(text: str, requests: Requests, outbox: Outbox, beta: Beta | No
         outbox.put(server_events.error_event(_too_deep()))
     else:
         await _guard(requests.handle(event), event.event_id, outbox)
+        return not isinstance(event, client_events.AudioAppend)
+    return False
 
 
 def _from_beta(text: str, beta: Beta) -> str:
@@ -212,10 +277,38 @@ def _too_deep() -> ProtocolError:
     return ProtocolError("the message is nested too deeply", code="invalid_json")
 
 
+async def _outlive(
+    socket: web.WebSocketResponse,
+    outbox: Outbox,
+    writer: asyncio.Task[None],
+    lifetime: Lifetime | None,
+    *,
+    tells: bool,
+) -> None:
+    """Warn and end a session in time. Only clients of ours are warned (`tells`): to others an event
+    they do not know, or an error that is none, may be worse than the end."""
+    now = asyncio.get_running_loop().time
+    while lifetime and (wait_s := lifetime.next_s(now())) is not None:
+        await asyncio.sleep(wait_s)
+        due = lifetime.due(now())
+        if isinstance(due, Over):
+            with suppress(OutboxFull):
+                problem = ProtocolError(due.message, code=CODES[due.reason])
+                outbox.put(server_events.error_event(problem))
+            outbox.close()
+            await asyncio.wait([writer], timeout=LAST_WRITE_S)
+            await socket.close(code=ENDS[due.reason], message=due.message.encode(), drain=False)
+            return
+        if due and tells:
+            with suppress(OutboxFull):
+                outbox.put(SessionWarning(reason=due.reason, seconds=due.seconds))
+
+
 async def _write(
     socket: web.WebSocketResponse,
     outbox: Outbox,
-    timing: TurnWatch | None,
+    timing: TurnWatch,
+    watches: Sequence[Lifetime | TranscriptLog] = (),
     *,
     binary: bool,
     beta: Beta | None,
@@ -227,11 +320,13 @@ async def _write(
                 frames = encode_beta(item, beta, binary=binary)
             else:
                 frames = [encode(item, binary=binary)]
-            for payload, kind in frames:
-                async with asyncio.timeout(STALLED_S):
-                    await socket.send_frame(payload, kind)
-            if timing and (turn := timing.sent(item, now())):
-                await socket.send_frame(server_events.encode(turn), WSMsgType.TEXT)
+            for frame in frames:
+                await _send(socket, *frame)
+            for watch in watches:
+                watch.sent(item, now())
+            turn = timing.sent(item, now())
+            if turn and binary:
+                await _send(socket, server_events.encode(turn), WSMsgType.TEXT)
     except TimeoutError:
         log.warning("a client has read nothing for %d s and is closed", STALLED_S)
         outbox.close()
@@ -242,4 +337,15 @@ async def _write(
     except Exception:
         log.exception("a message could not be written")
         outbox.close()
-        await socket.close(code=WSCloseCode.INTERNAL_ERROR, message=b"internal error")
+        reason = b"internal error"
+        await socket.close(code=WSCloseCode.INTERNAL_ERROR, message=reason, drain=False)
+
+
+async def _send(socket: web.WebSocketResponse, payload: bytes, kind: WSMsgType) -> None:
+    """One frame.
+
+    Raises:
+        TimeoutError: the client takes nothing.
+    """
+    async with asyncio.timeout(STALLED_S):
+        await socket.send_frame(payload, kind)

@@ -10,6 +10,8 @@ import { NOTES, notices } from "./strings.js";
 
 // What was asked for has just become impossible or needless by itself.
 const OVERTAKEN = ["item_retrieve_invalid_item_id", "response_cancel_not_active"];
+// Failures of these stages are told again by the transcript or the response that failed.
+const TOLD_TWICE = ["transcription", "reply", "voice"];
 const BUSY = "conversation_already_has_active_response";
 
 export class Conversation {
@@ -175,8 +177,10 @@ export class Conversation {
       this.#tellTiming();
     },
 
+    "banter.session.warning": (event) => this.#to.notify(notices.endsSoon(event)),
+
     error: ({ error }) => {
-      if (OVERTAKEN.includes(error.code)) return;
+      if (OVERTAKEN.includes(error.code) || TOLD_TWICE.includes(error.stage)) return;
       this.#asksAgain ||= error.code === BUSY;
       if (error.code === BUSY) return;
       this.#asked = false;

@@ -57,6 +57,10 @@ export const notices = {
     given
       ? "The server does not accept this key."
       : "This server wants a key. It may also stand at the end of the address, as #key=…",
+  endsSoon: ({ reason, seconds }) =>
+    reason === "idle"
+      ? `Nothing was said for a while: the conversation ends in ${seconds} s.`
+      : `The conversation has lasted as long as one may: it begins anew in ${seconds} s.`,
   httpStatus: (status) => `The server answered with status ${status}.`,
   microphoneLost: "The microphone was disconnected. Connect one and start again.",
 };
@@ -83,12 +87,14 @@ const CLOSED = {
 
 const COMING_BACK = {
   saturated: "The server is full.",
+  busy: "The server has too much to do.",
   draining: "The server is restarting.",
   starting: "The server is starting.",
 };
 
 const REFUSED = {
   saturated: COMING_BACK.saturated,
+  busy: COMING_BACK.busy,
   draining: CLOSED[1001],
   starting: "The server is starting. Try again in a moment.",
   origin: "The server takes no calls from this address; its --cors-origins has to list it.",

@@ -11,6 +11,7 @@ import numpy as np
 from realtime.audio import EAR_RATE_HZ, Int16
 from realtime.engines import Delta, Engines, Line, Reach, SpeechDetector, Transcript, Utterance
 from realtime.prompt import Message
+from realtime.supervisor import Restartable
 from realtime.timing import Passage
 from realtime.tools import Toolbox
 
@@ -174,6 +175,7 @@ class FakeRuntime:
     end_of_turn: FakeEndOfTurn | None = None
     reader: FakeReader | None = None
     dead: set[str] = field(default_factory=set)
+    queued_s: float = 0.0
 
     @property
     def engines(self) -> Engines:
@@ -189,6 +191,15 @@ class FakeRuntime:
     def alive(self) -> dict[str, bool]:
         names = ("speech_detector", "whisper", "replier", "voice")
         return {name: name not in self.dead for name in names}
+
+    parts_: dict[str, Restartable] = field(default_factory=dict)
+    """What is supervised."""
+
+    def parts(self) -> dict[str, Restartable]:
+        return self.parts_
+
+    def waiting_s(self) -> float:
+        return self.queued_s
 
     def describe(self) -> dict[str, str]:
         return {"whisper": "FakeTranscriber"}

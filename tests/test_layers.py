@@ -19,17 +19,21 @@ PACKAGES = ("realtime", "bootstrap")
 
 LAYERS = {
     "4 edge": (
-        "__main__ server websocket rest rest.* runtime watchdog calibration guard steps tls lineup"
-        " voices cors opening client_secrets certificate doctor.*"
+        "supervisor drain"
+        " __main__ server websocket rest rest.* runtime watchdog calibration guard steps tls lineup"
+        " voices cors opening client_secrets certificate doctor.* doorway revoking key_file"
+        " exposition metrics_routes open_files log_format tracing otlp_file"
     ),
     "3 session": (
         "recording session hearing speaker reply ear outbox response requests outputs calls"
-        " partials draft script speculation remainder"
+        " transcript_log lifetime partials draft script speculation remainder"
+        " turn_reporter stopwatch"
         " turn_timing listening ahead doubt idling kept loudspeaker asking"
     ),
-    "2 engines": "batcher threads engines engines.*",
+    "2 engines": "aside batcher threads engines engines.*",
     "1 pure": (
-        "model_names dialect ephemeral admission capacity frames doctor keys"
+        "model_names dialect ephemeral admission shares limits addresses attempts roles keyring"
+        " capacity frames doctor keys"
         " client_events server_events turns sentences speakable conversation items audio"
         " session_config fair_queue batching slots settings errors metrics ids"
         " recognition hypothesis fallback formats"
@@ -37,6 +41,8 @@ LAYERS = {
         " symbol_words openai_error prompt history usage tools client_items order timing"
         " agreement allowance quiet_gain subtitles languages windowing transcription_body"
         " endpointing backchannel self_hearing"
+        " faint_end stretch turn_report log_context metric_families"
+        " fault restarts breaker"
     ),
 }
 """The modules of `realtime`, without that name; `realtime` itself holds a docstring and is pure."""

@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from realtime.doctor.aside import in_thread
+from realtime.aside import in_thread
 
 PROBE = Path(__file__).with_name("probe.py")
 PROBE_LIMIT_S = 45.0
@@ -109,7 +109,8 @@ class _Child:
         with self._lock:
             if self._abandoned:
                 return Ended(None, "", "")
-            process = self._process = subprocess.Popen(
+            # Our own commands, without a shell.
+            process = self._process = subprocess.Popen(  # nosec B603
                 command,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,

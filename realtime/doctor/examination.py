@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from realtime.doctor.aside import in_thread
+from realtime.aside import in_thread
 from realtime.doctor.finding import Finding, error
 
 LIMIT_S = 60.0

@@ -56,7 +56,8 @@ def _listen(family: int, kind: int, protocol: int, address: Any) -> None:
 
 def ask_health(host: str, port: int) -> tuple[int, str] | None:
     """Status and body of `GET /health`; None where nothing speaks HTTP."""
-    everywhere = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
+    # Where a server that listens everywhere is asked.
+    everywhere = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # nosec B104
     connection = http.client.HTTPConnection(
         everywhere.get(host, host), port, timeout=HEALTH_LIMIT_S
     )

@@ -76,6 +76,7 @@ class Refusals:
             "reply_rate_limited" if status == 429 else "reply_refused",
             f"status {status}",
             retry_after_s=_retry_after_s(error.response.headers) if status in RETRIED else None,
+            down=status >= 500,
         )
 
     def _without_tools(self, tools: Toolbox) -> Failure:

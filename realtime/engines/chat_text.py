@@ -15,6 +15,7 @@ from realtime.usage import Tokens
 
 FAILURES = {
     "reply_connect": "the language model cannot be reached",
+    "reply_unavailable": "the language model has failed several times and is given a rest",
     "reply_timeout": "the language model took too long",
     "reply_rate_limited": "the language model has too many requests",
     "reply_refused": "the language model refused",
@@ -24,6 +25,8 @@ FAILURES = {
     "reply_endless": "the language model does not stop writing",
 }
 """The codes of a `ReplyError` and what each says."""
+
+DOWN = ("reply_connect", "reply_timeout", "reply_cut_off")
 
 MAX_REPLY_CHARS = 64_000
 """Of words and arguments, whatever limit the endpoint was given: no message of ours may pass 1 MiB,
@@ -45,11 +48,14 @@ class Failure(ReplyError):
         retry_after_s: float | None = None,
         too_long: bool = False,
         unknown: str = "",
+        down: bool = False,
     ) -> None:
         super().__init__(FAILURES[code] + (f": {detail}" if detail else ""), code=code)
         self.retry_after_s = retry_after_s
         self.too_long = too_long
         self.unknown = unknown
+        self.down = down or code in DOWN
+        """It says of the endpoint that it may be down, whatever was asked."""
 
 
 class Text:

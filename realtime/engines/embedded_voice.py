@@ -8,16 +8,19 @@ latency a person hears.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Hashable, Sequence
+import re
+from collections.abc import AsyncGenerator, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from realtime.audio import VOICE_RATE_HZ, Int16, cut_silence, ms_to_samples, to_pcm16
-from realtime.batcher import Batcher
+from realtime.batcher import STUCK_S, Batcher
 from realtime.engines import DEFAULT_VOICE, Line
+from realtime.engines.renewable import Renewable
 from realtime.errors import StageError, VoiceError
+from realtime.fault import code_of
 from realtime.metrics import Metrics
 
 HEAD_SAMPLES = ms_to_samples(20, VOICE_RATE_HZ)
@@ -27,6 +30,29 @@ TAIL_SAMPLES = ms_to_samples(180, VOICE_RATE_HZ)
 """Kept after the last audible sample: the pause before the next piece."""
 
 MAX_WAITING_CHARS = 20_000
+CHARS_PER_S = 15.0
+"""About so many characters are spoken in a second."""
+
+LEAST_STUCK_S = STUCK_S
+"""A piece takes 20 to 300 ms of a core, and the longest that a client may send some seconds: on a
+busy machine that must not look stuck, or one caller could have the voice begun anew at will."""
+
+MOST_S = 90.0
+"""Of sound in one piece, beyond which no more of it is made: 3 s of a core. A sentence of 256
+characters at the slowest pace lasts 57 s; what lasts longer is made to cost time, such as a hundred
+digits in words."""
+
+MOST_PHONEMES = 400
+"""Given to the model at once. It cuts sentences at commas alone, and takes 18 s of a core for one
+of 3,000 without any."""
+
+LONGEST_WORD = 60
+"""Characters. Its dictionary takes time with the cube of a word's length: a minute and more for a
+thousand letters and digits."""
+
+_LONG_WORD = re.compile(rf"\S{{{LONGEST_WORD}}}(?=\S)")
+_LONG_NUMBER = re.compile(r"\d(?:,?\d){15,}")
+"""It knows no word for numbers of more than 36 digits, and nobody understands those for 16."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +61,7 @@ class _Piece:
     speed: float
 
 
-class EmbeddedVoice:
+class EmbeddedVoice(Renewable):
     """`load` and `warm` block; `speak` is for the event loop."""
 
     shortest_chars = 0
@@ -48,6 +74,7 @@ class EmbeddedVoice:
             max_batch=1,
             max_cost=MAX_WAITING_CHARS,
             cost=lambda job: len(job.text),
+            least_stuck_s=LEAST_STUCK_S,
             metrics=metrics,
         )
 
@@ -59,15 +86,13 @@ class EmbeddedVoice:
     def warm(self) -> None:
         self.run([_Piece("Hello, this is a test of the voice.", 1.0)])
 
-    def start(self) -> None:
-        self._batcher.start()
-
     @property
-    def alive(self) -> bool:
-        return self._batcher.alive
+    def waiting_s(self) -> float:
+        """Seconds of replies, about, that wait to be spoken."""
+        return self._batcher.live_cost / CHARS_PER_S
 
-    async def close(self) -> None:
-        await self._batcher.close()
+    def _batchers(self) -> tuple[Batcher[Any, Any], ...]:
+        return (self._batcher,)
 
     def names(self) -> Sequence[str]:
         return (DEFAULT_VOICE,)
@@ -90,16 +115,42 @@ class EmbeddedVoice:
         except StageError:
             raise
         except Exception as error:
-            raise VoiceError("the voice failed on this piece") from error
+            raise VoiceError("the voice failed on this piece", code=code_of(error)) from error
         if len(audio):
             yield audio
 
-    def run(self, batch: Sequence[_Piece]) -> list[Int16]:
+    def run(self, batch: Sequence[_Piece]) -> Sequence[Int16 | VoiceError]:
         return [self._synthesize(piece) for piece in batch]
 
-    def _synthesize(self, piece: _Piece) -> Int16:
-        sentences = [
-            cut_silence(np.asarray(audio), head=HEAD_SAMPLES, tail=TAIL_SAMPLES)
-            for audio in self._model.stream(piece.text, piece.speed, seed=0)
-        ]
+    def _synthesize(self, piece: _Piece) -> Int16 | VoiceError:
+        sentences, made_s, rng = [], 0.0, np.random.default_rng(0)
+        for phonemes in self._phonemes(legible(piece.text)):
+            if made_s > MOST_S:
+                return VoiceError(f"it takes more than {MOST_S:g} s to say this", code="too_long")
+            audio = self._model.from_ids(self._model.ids(phonemes), piece.speed, rng)
+            made_s += len(audio) / VOICE_RATE_HZ
+            sentences.append(cut_silence(np.asarray(audio), head=HEAD_SAMPLES, tail=TAIL_SAMPLES))
         return to_pcm16(np.concatenate(sentences)) if sentences else np.zeros(0, np.int16)
+
+    def _phonemes(self, text: str) -> Iterator[str]:
+        """What the model is given of a text, part by part."""
+        for sentence in self._model.phonemize(text):
+            yield from parts_of(sentence)
+
+
+def legible(text: str) -> str:
+    """The text without what the dictionary fails on: long numbers digit by digit, and what no word
+    is as long as in parts."""
+    text = _LONG_NUMBER.sub(lambda found: f" {' '.join(found[0].replace(',', ''))} ", text)
+    return _LONG_WORD.sub(r"\g<0> ", text)
+
+
+def parts_of(phonemes: str) -> Iterator[str]:
+    """Parts of at most `MOST_PHONEMES`, cut between words where there are any."""
+    while len(phonemes) > MOST_PHONEMES:
+        at = phonemes.rfind(" ", 1, MOST_PHONEMES + 1)
+        at = at if at > 0 else MOST_PHONEMES
+        yield phonemes[:at]
+        phonemes = phonemes[at:].lstrip()
+    if phonemes:
+        yield phonemes

@@ -17,7 +17,9 @@ import numpy as np
 
 from realtime.audio import EAR_RATE_HZ, Float32, Int16, to_float32
 from realtime.batcher import Batcher
+from realtime.engines.renewable import Renewable
 from realtime.errors import EndOfTurnError, StageError
+from realtime.fault import code_of
 from realtime.metrics import Metrics
 
 log = logging.getLogger("banter.end_of_turn")
@@ -36,11 +38,14 @@ MAX_BATCH = 8
 MAX_BATCH_S = 0.1
 """A core takes as long for each pause of a batch as for one alone: nobody waits for many others."""
 
+LEAST_STUCK_S = 5.0
+"""A pause takes 10 to 60 ms of a core."""
+
 MAX_WAITING = 64
 """Pauses that wait; one more is refused and ends by silence alone."""
 
 
-class SmartTurn:
+class SmartTurn(Renewable):
     """The shared model. `complete` may be called by any number of sessions."""
 
     def __init__(self, model: Path, *, metrics: Metrics) -> None:
@@ -51,6 +56,7 @@ class SmartTurn:
             max_batch=MAX_BATCH,
             max_cost=MAX_WAITING,
             max_batch_s=MAX_BATCH_S,
+            least_stuck_s=LEAST_STUCK_S,
             metrics=metrics,
         )
 
@@ -63,15 +69,8 @@ class SmartTurn:
     def warm(self) -> None:
         self.run([np.zeros(EAR_RATE_HZ, np.int16)])
 
-    def start(self) -> None:
-        self._batcher.start()
-
-    @property
-    def alive(self) -> bool:
-        return self._batcher.alive
-
-    async def close(self) -> None:
-        await self._batcher.close()
+    def _batchers(self) -> tuple[Batcher[Any, Any], ...]:
+        return (self._batcher,)
 
     async def complete(self, audio: Int16, *, owner: Hashable) -> float:
         """The probability, from 0 to 1, that a turn is over whose 16 kHz audio ends in a pause.
@@ -86,12 +85,12 @@ class SmartTurn:
             raise
         except Exception as error:
             log.exception("the end-of-turn model failed")
-            raise EndOfTurnError("the end-of-turn model failed") from error
+            raise EndOfTurnError("the end-of-turn model failed", code=code_of(error)) from error
 
     def run(self, batch: Sequence[Int16]) -> list[float]:
         """One probability for each pause."""
-        inputs = np.stack([self.features(audio) for audio in batch])
-        [found] = self._session.run(None, {"input_features": inputs})
+        model, inputs = self._session, np.stack([self.features(audio) for audio in batch])
+        [found] = model.run(None, {"input_features": inputs})
         return [float(probability) for [probability] in found]
 
     def features(self, audio: Int16) -> Float32:

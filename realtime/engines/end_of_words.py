@@ -42,4 +42,4 @@ def probability_of_end(answer: dict[str, Any]) -> float:
 def _ends(token: str) -> bool:
     """Special tokens are told as empty; an ellipsis ends nothing."""
     said = token.strip()
-    return (token == "" or said[:1] in tuple(MARKS)) and not said.startswith("..")
+    return (not token or said[:1] in tuple(MARKS)) and not said.startswith("..")

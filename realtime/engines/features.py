@@ -32,6 +32,8 @@ FRAMES_PER_S = EAR_RATE_HZ // HOP_SAMPLES
 REFLECTED_FRAMES = 2
 """The first frames reach back before the audio and see its begin mirrored, as Whisper's do."""
 
+LEAST_STUCK_S = 5.0
+
 MAX_KEPT = 64
 """Growing turns whose features are kept, 0.5 MB each at most; beyond that the oldest is forgotten
 and computed anew."""
@@ -79,6 +81,7 @@ class LogMel:
             max_batch=1,
             max_cost=max_waiting_s,
             cost=lambda asked: len(asked.audio) / EAR_RATE_HZ,
+            least_stuck_s=LEAST_STUCK_S,
             metrics=metrics,
         )
 
@@ -89,12 +92,13 @@ class LogMel:
     def start(self) -> None:
         self._batcher.start()
 
-    @property
-    def alive(self) -> bool:
-        return self._batcher.alive
-
     async def close(self) -> None:
         await self._batcher.close()
+
+    @property
+    def batcher(self) -> Batcher[Any, Any]:
+        """Its thread, for whoever sees to it."""
+        return self._batcher
 
     def promote(self, owner: Hashable) -> None:
         """Speculations of this owner that wait are finals from now on."""

@@ -9,21 +9,23 @@ private folder (elsewhere on a loopback port), with a random key in either case.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import secrets
 import shutil
 import sys
-import tempfile
 from collections.abc import AsyncGenerator, Hashable, Sequence
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 
+from realtime.aside import in_thread
 from realtime.engines import Delta
 from realtime.engines.end_of_words import LOOKED_AT, bare, probability_of_end, up_to
 from realtime.engines.llama_lines import delta_of, progress_of, refusal_of
+from realtime.engines.llm_folder import SOCKET, make_folder
 from realtime.engines.turnstile import GaveWay, Place, Turnstile
 from realtime.errors import ReplyError, Saturated
 from realtime.metrics import Metrics
@@ -60,6 +62,19 @@ SILENT_S = 2.0
 SILENCE_TIMEOUT_S = 10.0
 """Then the reply fails. A batch and a token come every 0.01 to 0.6 s, under load too."""
 
+MOST_SILENCES = 2
+"""Requests in a row that brought nothing until then, or found nobody: the server is lost. One may
+be a moment in which the machine did other things."""
+
+NOBODY_LISTENS = (ConnectionRefusedError, FileNotFoundError)
+"""What a connection fails with whose other end is gone: who listened there, or the socket."""
+
+BROKEN = (aiohttp.ClientError, OSError)
+"""What a request that does not come to its end is told of by; `OSError` has the time-outs in it."""
+
+RENEWED_S = 5.0
+"""Who finds that nobody listens any more waits so long for a fresh server, and asks that."""
+
 SAMPLING = {
     "temperature": 0.4,
     "top_p": 0.9,
@@ -77,6 +92,10 @@ SAMPLING = {
 
 NEXT_TOKEN = {"n_predict": 1, "n_probs": LOOKED_AT, "temperature": 0, "cache_prompt": True}
 """What comes next, by its probability."""
+
+
+class _NobodyThere(ReplyError):
+    """The request was not even taken: it may be asked again of a fresh server."""
 
 
 class EmbeddedReplier:
@@ -99,6 +118,14 @@ class EmbeddedReplier:
         self._key = secrets.token_urlsafe(32)
         self._folder: str | None = None
         self._server: Any = None
+        self._instructions = ""
+        self._silences = 0
+        self._supervised = False
+        self._up = asyncio.Event()
+        """There is a server to ask."""
+        self._lost: list[Any] = []
+        """Servers that were given up. They are kept: to let go of one waits for its threads, and
+        holds Python's interpreter lock meanwhile, in whichever thread that is done."""
         self._client: aiohttp.ClientSession | None = None
         if slots is None:
             slots = Slots(SLOTS, max_waiting=MAX_WAITING)
@@ -122,14 +149,14 @@ class EmbeddedReplier:
     def _address(self) -> str:
         if sys.platform == "win32":
             return "127.0.0.1"
-        self._folder = tempfile.mkdtemp(prefix="banter-llm-")  # mode 0700
-        return f"{self._folder}/llm.sock"
+        self._folder = str(make_folder())
+        return f"{self._folder}/{SOCKET}"
 
     def start(self) -> None:
         connector: aiohttp.BaseConnector
         if self._folder:
             # llama.cpp closes a streamed connection at its end: nothing to keep alive
-            connector = aiohttp.UnixConnector(f"{self._folder}/llm.sock", force_close=True)
+            connector = aiohttp.UnixConnector(f"{self._folder}/{SOCKET}", force_close=True)
             base = "http://llm"
         else:
             connector = aiohttp.TCPConnector(force_close=True)
@@ -140,9 +167,11 @@ class EmbeddedReplier:
             headers={"Authorization": f"Bearer {self._key}"},
             timeout=aiohttp.ClientTimeout(total=None, sock_read=SILENCE_TIMEOUT_S),
         )
+        self._up.set()
 
     async def warm(self, instructions: str) -> None:
         """One real reply, with the instructions that most sessions begin with."""
+        self._instructions = instructions
         prompt = [Message("system", instructions), Message("user", "Hello.")]
         async for _ in self.reply(prompt, max_tokens=4, owner=None):
             pass
@@ -175,8 +204,7 @@ class EmbeddedReplier:
                         return await self._ends(plain(prompt))
 
     async def _ends(self, messages: list[Message]) -> float:
-        if self._client is None:
-            raise ReplyError("the language model is not running")
+        self._client_now()
         said = messages[-1].text
         if not bare(said):
             return 1.0
@@ -185,14 +213,13 @@ class EmbeddedReplier:
             whole = await self._ask("/apply-template", {"messages": told})
             body = {"prompt": up_to(whole["prompt"], said), **NEXT_TOKEN}
             return probability_of_end(await self._ask("/completion", body))
-        except (aiohttp.ClientError, TimeoutError) as error:
-            raise _gone(error) from error
+        except BROKEN as error:
+            raise self._gone(error) from error
         except (KeyError, ValueError) as error:
             raise ReplyError(f"the language model answered strangely: {error!r}") from error
 
     async def _ask(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        assert self._client is not None
-        async with self._client.post(path, json=body) as answer:
+        async with self._client_now().post(path, json=body) as answer:
             if answer.status != 200:
                 _, reason = await refusal_of(answer)
                 raise ReplyError(f"the language model refused: {reason}")
@@ -208,9 +235,56 @@ class EmbeddedReplier:
     def alive(self) -> bool:
         return self._server is not None
 
+    @property
+    def trouble(self) -> str:
+        """Why it has to be begun anew; empty while it works."""
+        lost = self._server is not None and self._silences >= MOST_SILENCES
+        return f"{self._silences} requests in a row brought nothing" if lost else ""
+
+    @property
+    def lost_device(self) -> str:
+        """Empty: it runs on the processor."""
+        return ""
+
+    @property
+    def abandoned(self) -> int:
+        """Servers that were given up; each keeps its memory."""
+        return len(self._lost)
+
+    def supervise(self) -> None:
+        """Somebody looks for trouble from now on, and sees to it."""
+        self._supervised = True
+
+    def abandon(self, why: str) -> None:
+        """No request goes to this server any more."""
+        if self._server is not None:
+            self._lost.append(self._server)
+        self._server = None
+        self._up.clear()
+
+    async def renew(self) -> None:
+        """A fresh server on a socket of its own. What the old one still writes is cut off.
+
+        Raises:
+            Exception: it does not load, or does not answer; it may be tried again.
+        """
+        self.abandon("it did not work")  # as one that was loaded, and did not answer
+        folder, self._folder = self._folder, None
+        if self._client:
+            await self._client.close()
+            self._client = None
+        if folder:
+            shutil.rmtree(folder, ignore_errors=True)
+        await in_thread(self.load)
+        self._silences = 0
+        self.start()
+        await self.warm(self._instructions)
+
     async def close(self) -> None:
         if self._client:
             await self._client.close()
+        if self._silences:  # it may be stuck, and nobody could wait for it with a time-out
+            self.abandon("it brought nothing")
         self._server = None
         if self._folder:
             shutil.rmtree(self._folder, ignore_errors=True)
@@ -229,10 +303,33 @@ class EmbeddedReplier:
             ReplyError: the model refused the prompt or went away; nothing more will come.
             Saturated: too many replies wait.
         """
+        limit, messages = min(max_tokens, REPLY_TOKENS), plain(prompt)
+        try:
+            async with aclosing(self._reply(messages, limit, owner)) as deltas:
+                async for delta in deltas:
+                    yield delta
+            return
+        except _NobodyThere:
+            if not await self._renewed():
+                raise
+        async with aclosing(self._reply(messages, limit, owner)) as deltas:
+            async for delta in deltas:
+                yield delta
+
+    async def _renewed(self) -> bool:
+        """Wait for a fresh server, if there is going to be one; whether there is."""
+        if not self._supervised:
+            return False
+        with suppress(TimeoutError):
+            async with asyncio.timeout(RENEWED_S):
+                await self._up.wait()
+        return self._up.is_set()
+
+    async def _reply(
+        self, messages: list[Message], limit: int, owner: Hashable
+    ) -> AsyncGenerator[Delta, None]:
         async with self._turnstile.admit(owner=owner) as place:
-            answer, delta = await self._read(
-                place, plain(prompt), max_tokens=min(max_tokens, REPLY_TOKENS)
-            )
+            answer, delta = await self._read(place, messages, max_tokens=limit)
             try:
                 async with answer:
                     if delta:
@@ -244,8 +341,8 @@ class EmbeddedReplier:
                             written += 1
                             if written == FIRST_TOKENS:
                                 place.well_begun()
-            except (aiohttp.ClientError, TimeoutError) as error:
-                raise _gone(error) from error
+            except BROKEN as error:
+                raise self._gone(error) from error
 
     async def _read(
         self, place: Place, messages: list[Message], *, max_tokens: int
@@ -260,13 +357,11 @@ class EmbeddedReplier:
         self, place: Place, messages: list[Message], max_tokens: int
     ) -> tuple[aiohttp.ClientResponse, Delta | None]:
         """Ask for a reply to `messages`, which are shortened here until they fit."""
-        if self._client is None:
-            raise ReplyError("the language model is not running")
         body: dict[str, Any] = {"max_tokens": max_tokens, "stream": True, **SAMPLING}
         try:
             while True:
                 body["messages"] = [{"role": m.role, "content": m.text} for m in messages]
-                answer = await self._client.post("/v1/chat/completions", json=body)
+                answer = await self._client_now().post("/v1/chat/completions", json=body)
                 try:
                     if answer.status == 200:
                         return answer, await self._first_words(answer, place)
@@ -277,12 +372,22 @@ class EmbeddedReplier:
                 if kind != "exceed_context_size_error" or len(messages) < 3:
                     raise ReplyError(f"the language model refused: {reason}")
                 messages[:] = newer_half(messages)
-        except (aiohttp.ClientError, TimeoutError) as error:
-            raise _gone(error) from error
+        except BROKEN as error:
+            raise self._gone(error) from error
+
+    def _client_now(self) -> aiohttp.ClientSession:
+        """
+        Raises:
+            _NobodyThere: there is none now.
+        """
+        if self._client is None or self._client.closed or not self._up.is_set():
+            raise _NobodyThere("the language model is being restarted", code="restarting")
+        return self._client
 
     async def _first_words(self, answer: aiohttp.ClientResponse, place: Place) -> Delta | None:
         """Wait while the prompt is being read; None if the reply ends without a word."""
         async for line in answer.content:
+            self._silences = 0
             if progress := progress_of(line):
                 read, left = progress
                 place.advanced(left=read > 0 and left > self._prompt_batch)
@@ -290,6 +395,15 @@ class EmbeddedReplier:
                 return delta
         return None
 
-
-def _gone(error: Exception) -> ReplyError:
-    return ReplyError(f"the language model went away: {type(error).__name__}")
+    def _gone(self, error: Exception) -> ReplyError:
+        unreached = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else None
+        if unreached and not isinstance(unreached, NOBODY_LISTENS):
+            # such as no free file descriptor: of the server it says nothing
+            return ReplyError(f"the language model cannot be reached: {unreached}")
+        self._silences += 1
+        if unreached:  # no doubt about it
+            self._silences = max(self._silences, MOST_SILENCES)
+            if self._supervised:
+                self._up.clear()
+            return _NobodyThere("the language model is not there", code="restarting")
+        return ReplyError(f"the language model went away: {type(error).__name__}")

@@ -3,8 +3,9 @@
 A prompt goes in and the reply's text and calls come out as they are written; what the model thinks
 aloud stays out of it. Closing the iterator closes the connection, so that the endpoint stops
 writing. Every wait has an end and every failure a code. What may be better a moment later is asked
-for once more, as long as no word was passed on. The endpoint's own reasons go to the log, without
-the key; a caller is told only which kind of failure it was.
+for once more, as long as no word was passed on. An endpoint that failed several callers in a row is
+left alone for a while (`breaker`): who asks meanwhile is told at once. The endpoint's own reasons
+go to the log, without the key; a caller is told only which kind of failure it was.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from realtime.breaker import Attempt, Breaker
 from realtime.engines import Delta
 from realtime.engines.chat_refusals import Refusals
 from realtime.engines.chat_text import Failure, Text
@@ -67,7 +69,9 @@ class OpenAIReplier:
         self._reply_tokens = reply_tokens
         self.prompt_tokens = context_tokens - reply_tokens
         self._limit_name = "max_tokens"
-        self._refusals = Refusals(metrics or Metrics())
+        self._metrics = metrics or Metrics()
+        self._refusals = Refusals(self._metrics)
+        self._breaker = Breaker()
         self._client: AsyncOpenAI | None = None
         self._broken: tuple[type[Exception], ...] = ()
         self._errors: tuple[type[Exception], ...] = ()
@@ -128,8 +132,19 @@ class OpenAIReplier:
 
     @property
     def spare(self) -> bool:
-        """Always: how busy the endpoint is, it tells nobody."""
-        return True
+        """Unless it is left alone: how busy the endpoint is, it tells nobody."""
+        return self._breaker.lets_in(_now())
+
+    def breaker_report(self) -> dict[str, Any]:
+        """For `/status`: the breaker's state, failures in a row, how often it has opened, and the
+        seconds until it is tried again."""
+        breaker, now_s = self._breaker, _now()
+        return {
+            "state": breaker.state(now_s),
+            "failures": breaker.failures,
+            "opened": breaker.opened,
+            "wait_s": round(breaker.wait_s(now_s), 1),
+        }
 
     @property
     def alive(self) -> bool:
@@ -156,20 +171,47 @@ class OpenAIReplier:
         """
         limit = min(max_tokens, self._reply_tokens + (CALL_TOKENS if tools else 0))
         tries = _Tries(list(prompt), _now() + self._first_token_timeout_s)
+        attempt = self._breaker.enter(_now())
+        if attempt is None:
+            self._metrics.count("replies.not_asked_for")
+            raise Failure("reply_unavailable")
         said = False
-        while True:
-            try:
-                request = self._request(tries.messages, limit, tries.deadline, tools)
-                async with aclosing(request) as deltas:
-                    async for delta in deltas:
-                        said = True
-                        yield delta
-                return
-            except Failure as failure:
-                pause_s = None if said else tries.pause_s(failure)
-                if pause_s is None:
-                    raise
-            await asyncio.sleep(pause_s)
+        try:
+            while True:
+                try:
+                    request = self._request(tries.messages, limit, tries.deadline, tools)
+                    async with aclosing(request) as deltas:
+                        async for delta in deltas:
+                            if not said:
+                                self._breaker.begun(attempt)
+                            said = True
+                            yield delta
+                    self._breaker.succeeded(attempt)
+                    return
+                except Failure as failure:
+                    pause_s = None if said else tries.pause_s(failure)
+                    if pause_s is None:
+                        self._judge(attempt, failure)
+                        raise
+                await asyncio.sleep(pause_s)
+        finally:
+            self._breaker.left(attempt)
+
+    def _judge(self, attempt: Attempt, failure: Failure) -> None:
+        """Of what was asked for twice or was no use to ask for again: is the endpoint down?"""
+        if not failure.down:
+            return
+        opened = self._breaker.opened
+        self._breaker.failed(attempt, _now())
+        if self._breaker.opened > opened:
+            self._metrics.count("replies.breaker_opened")
+            log.warning(
+                "the language model's endpoint has failed %d times in a row and is left alone for "
+                "%g s: %s",
+                self._breaker.failures,
+                self._breaker.pause_s,
+                failure,
+            )
 
     async def _request(
         self, messages: list[Message], limit: int, deadline: float, tools: Toolbox | None

@@ -10,16 +10,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from realtime.audio import Float32, Int16, to_float32
+from realtime.audio import EAR_RATE_HZ, Float32, Int16, to_float32
 from realtime.batcher import Batcher
 from realtime.engines import HearingState
+from realtime.engines.renewable import Renewable
 from realtime.errors import HearingError, StageError
+from realtime.fault import code_of
 from realtime.metrics import Metrics
 
 log = logging.getLogger("banter.speech_detector")
@@ -28,17 +30,19 @@ WINDOW_SAMPLES = 512
 CONTEXT_SAMPLES = 64
 MAX_STREAMS = 64
 MAX_WAITING_WINDOWS = 20_000
+LEAST_STUCK_S = 5.0
+"""A run takes 0.3 to 20 ms, and every caller's ear waits for it."""
 
 
 @dataclass(frozen=True)
 class Windows:
-    """Consecutive windows of one stream; `state` is advanced in place by the owner thread."""
+    """Consecutive windows of one stream; the owner thread advances `state` once all are read."""
 
     state: HearingState
     windows: Sequence[Int16]
 
 
-class SileroDetector:
+class SileroDetector(Renewable):
     """The shared model. `probabilities` may be called by any number of sessions, one call each."""
 
     def __init__(self, metrics: Metrics) -> None:
@@ -48,6 +52,7 @@ class SileroDetector:
             max_batch=MAX_STREAMS,
             max_cost=MAX_WAITING_WINDOWS,
             cost=lambda job: len(job.windows),
+            least_stuck_s=LEAST_STUCK_S,
             metrics=metrics,
         )
 
@@ -57,15 +62,13 @@ class SileroDetector:
     def warm(self) -> None:
         self.run([Windows(HearingState(), [np.zeros(WINDOW_SAMPLES, np.int16)])])
 
-    def start(self) -> None:
-        self._batcher.start()
-
     @property
-    def alive(self) -> bool:
-        return self._batcher.alive
+    def waiting_s(self) -> float:
+        """Seconds of callers' audio that wait to be listened to."""
+        return self._batcher.live_cost * WINDOW_SAMPLES / EAR_RATE_HZ
 
-    async def close(self) -> None:
-        await self._batcher.close()
+    def _batchers(self) -> tuple[Batcher[Any, Any], ...]:
+        return (self._batcher,)
 
     async def probabilities(
         self, state: HearingState, windows: Sequence[Int16], *, owner: Hashable
@@ -81,34 +84,41 @@ class SileroDetector:
             raise
         except Exception as error:
             log.exception("the speech detector failed")
-            raise HearingError("the speech detector failed") from error
+            raise HearingError("the speech detector failed", code=code_of(error)) from error
 
     def run(self, batch: Sequence[Windows]) -> list[list[float]]:
-        """Step all streams through time together: step t runs the t-th window of every stream."""
+        """Step all streams through time together: step t runs the t-th window of every stream.
+
+        Where it fails no state has moved, so that it can be tried again.
+        """
+        model, moved = self._session, [replace(job.state) for job in batch]
         found: list[list[float]] = [[] for _ in batch]
         for step in range(max(len(job.windows) for job in batch)):
             live = [n for n, job in enumerate(batch) if step < len(job.windows)]
             audio = to_float32(np.stack([batch[n].windows[step] for n in live]))
-            states = [batch[n].state for n in live]
-            for n, probability in zip(live, self._step(states, audio), strict=True):
+            states = [moved[n] for n in live]
+            for n, probability in zip(live, _step(model, states, audio), strict=True):
                 found[n].append(probability)
+        for job, state in zip(batch, moved, strict=True):
+            job.state.h, job.state.c, job.state.context = state.h, state.c, state.context
         return found
 
-    def _step(self, states: list[HearingState], audio: Float32) -> list[float]:
-        """One window for each stream: `audio` is [streams, 512]; the states move on."""
-        inputs = np.concatenate([np.stack([s.context for s in states]), audio], axis=1)
-        probabilities, h, c = self._session.run(
-            None,
-            {
-                "input": inputs,
-                "h": np.stack([s.h for s in states])[None],
-                "c": np.stack([s.c for s in states])[None],
-            },
-        )
-        for n, state in enumerate(states):
-            state.h, state.c = h[0, n], c[0, n]
-            state.context = audio[n, -CONTEXT_SAMPLES:]
-        return [float(p) for p in probabilities]
+
+def _step(model: Any, states: list[HearingState], audio: Float32) -> list[float]:
+    """One window for each stream: `audio` is [streams, 512]; the states move on."""
+    inputs = np.concatenate([np.stack([s.context for s in states]), audio], axis=1)
+    probabilities, h, c = model.run(
+        None,
+        {
+            "input": inputs,
+            "h": np.stack([s.h for s in states])[None],
+            "c": np.stack([s.c for s in states])[None],
+        },
+    )
+    for n, state in enumerate(states):
+        state.h, state.c = h[0, n], c[0, n]
+        state.context = audio[n, -CONTEXT_SAMPLES:]
+    return [float(p) for p in probabilities]
 
 
 def _batched_model() -> bytes:

@@ -25,6 +25,7 @@ class Turnstile:
 
     def __init__(self, slots: Slots[Place], *, silent_s: float, metrics: Metrics) -> None:
         self.slots, self.silent_s, self.metrics = slots, silent_s, metrics
+        metrics.gauges["reply.depth"] = lambda: slots.waiting
 
     @asynccontextmanager
     async def admit(self, *, owner: Hashable, rank: int = REPLY) -> AsyncIterator[Place]:

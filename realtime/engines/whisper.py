@@ -22,6 +22,7 @@ from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -31,9 +32,11 @@ from realtime.batcher import Batcher
 from realtime.batching import FINAL, PARTIAL, SPECULATION
 from realtime.engines import Reach, Transcript, Utterance
 from realtime.engines.features import LogMel
+from realtime.engines.renewable import Renewable
 from realtime.engines.whisper_model import Heard, WhisperModel, Window
 from realtime.errors import Saturated, StageError, TranscriptionError
 from realtime.fallback import Attempt, Tried, best, next_attempt
+from realtime.fault import code_of
 from realtime.hypothesis import Hypothesis
 from realtime.metrics import Metrics
 from realtime.recognition import TAIL_S, WINDOWS_S, Windows, split_long
@@ -45,6 +48,10 @@ MAX_BATCH = 8
 MAX_BATCH_S = 1.0
 """Nobody waits longer than this for a batch that was put together while he waited. Eight windows of
 15 s take tiny.en about half of it on two idle cores."""
+
+LEAST_STUCK_S = 20.0
+"""A run takes tiny.en 0.1 to 1.3 s; what is tried again warmer may take some times as long as its
+batch is predicted to."""
 
 MAX_WAITING_S = 600.0
 """Audio seconds that may wait; beyond that a new utterance is refused (`transcription.failed`)."""
@@ -85,7 +92,7 @@ class _Asked:
     temperature: float
 
 
-class WhisperTranscriber:
+class WhisperTranscriber(Renewable):
     """Owns the model. `load` and `warm` block; `transcribe` is for the event loop."""
 
     def __init__(
@@ -114,29 +121,33 @@ class WhisperTranscriber:
         self._ahead = Allowance(SPECULATION_SHARE, SPECULATION_BURST_S)
         self._partials = 0
         self._speculations: defaultdict[Hashable, list[_Asked]] = defaultdict(list)
-        self._model = WhisperModel(metrics=metrics)
+        self._model, self._loaded = WhisperModel(metrics=metrics), False
         self._features = LogMel(max_waiting_s=MAX_WAITING_S, metrics=metrics)
         self._batcher: Batcher[Window, Heard] = Batcher(
             "transcription",
-            self._model.run,
+            lambda batch: self._model.run(batch),
             max_batch=max_batch,
             max_cost=MAX_WAITING_S,
             cost=lambda window: window.seconds,
             key=lambda window: window.key,
             weight=lambda window: window.attempt.window_s,
             max_batch_s=MAX_BATCH_S,
+            least_stuck_s=LEAST_STUCK_S,
             metrics=metrics,
         )
+        metrics.gauges["transcription.audio_s"] = lambda: self._batcher.cost
 
     def load(self) -> None:
-        self._model.load(
+        model = WhisperModel(metrics=self._metrics) if self._loaded else self._model
+        model.load(
             self._path,
             threads=self._threads,
             device=self._device,
             compute=self._compute,
             notes=self._notes,
         )
-        self._features.load(self._model.extractor)
+        self._features.load(model.extractor)
+        self._model, self._loaded = model, True
 
     def warm(self) -> None:
         """One real pass, so that the first caller does not pay for it."""
@@ -145,13 +156,13 @@ class WhisperTranscriber:
         attempt = Attempt(self._windows.first(seconds))
         self._model.run([Window(self._features.compute(noise), seconds, attempt, "en")])
 
-    def start(self) -> None:
-        self._features.start()
-        self._batcher.start()
-
     @property
-    def alive(self) -> bool:
-        return self._batcher.alive and self._features.alive
+    def waiting_s(self) -> float:
+        """Seconds of callers' turns that wait to be transcribed."""
+        return self._batcher.live_cost
+
+    def _batchers(self) -> tuple[Batcher[Any, Any], ...]:
+        return (self._features.batcher, self._batcher)
 
     @property
     def reach(self) -> Reach:
@@ -182,10 +193,6 @@ class WhisperTranscriber:
         self._features.promote(owner)
         self._batcher.promote(owner)
 
-    async def close(self) -> None:
-        await self._features.close()
-        await self._batcher.close()
-
     async def transcribe(self, utterance: Utterance, *, owner: Hashable) -> Transcript:
         """The words of one utterance.
 
@@ -199,7 +206,9 @@ class WhisperTranscriber:
             raise
         except Exception as error:
             log.exception("the recogniser failed")
-            raise TranscriptionError("the recogniser failed on this utterance") from error
+            raise TranscriptionError(
+                "the recogniser failed on this utterance", code=code_of(error)
+            ) from error
         text = " ".join(passage.text for passage in passages)
         seconds = len(utterance.audio) / EAR_RATE_HZ
         return Transcript(text, language or "en", seconds, tuple(passages))

@@ -22,6 +22,7 @@ from realtime.engines.compute_type import compute_type
 from realtime.engines.features import FRAMES_PER_S, Extractor, filled
 from realtime.errors import TranscriptionError
 from realtime.fallback import Attempt
+from realtime.fault import code_of
 from realtime.hypothesis import Hypothesis, max_tokens
 from realtime.metrics import Metrics
 from realtime.recognition import WHISPER_S
@@ -154,7 +155,9 @@ class WhisperModel:
             log.exception("the recogniser failed on %d windows", len(batch))
             if len(batch) > 1:
                 return [self.run([window])[0] for window in batch]
-            failed = TranscriptionError("the recogniser failed on this utterance")
+            failed = TranscriptionError(
+                "the recogniser failed on this utterance", code=code_of(error)
+            )
             failed.__cause__ = error
             return [failed]
 

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from aiohttp import web
 
-from realtime.errors import ProtocolError, SoundRefused, StageError
+from realtime.errors import ProtocolError, SoundRefused, StageError, VoiceError
 from realtime.openai_error import error_body
 
 log = logging.getLogger("banter.rest")
@@ -17,7 +17,7 @@ AGAIN_S = 5
 """Told to whoever came while too much was going on."""
 
 CODES = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}
-BUSY = ("saturated", "shutting_down")
+BUSY = ("saturated", "shutting_down", "restarting")
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -78,6 +78,8 @@ def problem_of(error: Exception) -> Problem:
         return Problem(status, str(error), code=error.code, param="file")
     if isinstance(error, ProtocolError):
         return Problem(400, str(error), code=error.code, param=error.param)
+    if isinstance(error, VoiceError) and error.code == "too_long":
+        return Problem(400, str(error), code=error.code, param="input")
     if isinstance(error, StageError):
         if error.code in BUSY:
             headers = {"Retry-After": str(AGAIN_S)}

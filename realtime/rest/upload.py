@@ -29,6 +29,10 @@ SLOWEST_BYTES_PER_S = 65_536
 LEAST_TOTAL_S = 60.0
 """Added to the time in which the largest upload comes at that pace, for the whole of any."""
 
+LEAST_BYTES_PER_S = 8_192
+"""After `LEAST_TOTAL_S` a form has come at least at this pace, or is given up: who sends a byte now
+and then would keep a place that others want."""
+
 BROKEN = (ValueError, AssertionError, LookupError, HttpProcessingError)
 """What aiohttp raises of a form that is none."""
 
@@ -77,7 +81,7 @@ async def read_form(request: web.Request, *, max_bytes: int) -> AsyncGenerator[F
             async with asyncio.timeout(total_s) as whole:
                 await _read(request, form, max_bytes)
         except TimeoutError:
-            message = f"nothing of the upload came for {IDLE_S:g} s"
+            message = f"nothing of the upload came for {IDLE_S:g} s, or hardly anything for longer"
             if whole.expired():
                 message = f"the upload took longer than {total_s:.0f} s: send it compressed"
             raise Problem(408, message, code="timeout") from None
@@ -89,8 +93,38 @@ async def read_form(request: web.Request, *, max_bytes: int) -> AsyncGenerator[F
         yield form
 
 
+class Pace:
+    """Of the bytes in all fields of a form, since it was begun."""
+
+    def __init__(self) -> None:
+        self._now = asyncio.get_running_loop().time
+        self._begun_s, self._size_bytes = self._now(), 0
+
+    async def of(self, part: BodyPartReader, most: int) -> bytes:
+        """What comes next of a field; nothing at its end.
+
+        Raises:
+            TimeoutError: nothing came, or too little since the beginning.
+        """
+        async with asyncio.timeout(IDLE_S):
+            piece = await part.read_chunk(most)
+        self.came(len(piece))
+        return piece
+
+    def came(self, size_bytes: int = 0) -> None:
+        """So many bytes more.
+
+        Raises:
+            TimeoutError: with them it is still too little.
+        """
+        self._size_bytes += size_bytes
+        spent_s = self._now() - self._begun_s - LEAST_TOTAL_S
+        if self._size_bytes < spent_s * LEAST_BYTES_PER_S:
+            raise TimeoutError
+
+
 async def _read(request: web.Request, form: Form, max_bytes: int) -> None:
-    parts = await request.multipart()
+    parts, pace = await request.multipart(), Pace()
     for _ in range(MAX_FIELDS):
         async with asyncio.timeout(IDLE_S):
             part = await parts.next()
@@ -102,32 +136,24 @@ async def _read(request: web.Request, form: Form, max_bytes: int) -> None:
             if form.has_file:
                 raise Problem(400, "one file is taken at a time", param=FILE_FIELD)
             form.has_file = True
-            await _keep(part, form, max_bytes)
+            await _keep(part, form, pace, max_bytes)
         else:
             name = part.name or ""
-            form.fields.setdefault(name, []).append(await _text(part, name))
+            form.fields.setdefault(name, []).append(await _text(part, name, pace))
     raise ValueError(f"it has more than {MAX_FIELDS} fields")
 
 
-async def _keep(part: BodyPartReader, form: Form, max_bytes: int) -> None:
-    while True:
-        async with asyncio.timeout(IDLE_S):
-            piece = await part.read_chunk(PIECE_BYTES)
-        if not piece:
-            return
+async def _keep(part: BodyPartReader, form: Form, pace: Pace, max_bytes: int) -> None:
+    while piece := await pace.of(part, PIECE_BYTES):
         form.size_bytes += len(piece)
         if form.size_bytes > max_bytes:
             raise _too_large(max_bytes)
         await asyncio.to_thread(form.file.write, piece)
 
 
-async def _text(part: BodyPartReader, name: str) -> str:
+async def _text(part: BodyPartReader, name: str, pace: Pace) -> str:
     body = bytearray()
-    while True:
-        async with asyncio.timeout(IDLE_S):
-            piece = await part.read_chunk(MAX_TEXT_BYTES)
-        if not piece:
-            break
+    while piece := await pace.of(part, MAX_TEXT_BYTES):
         body += piece
         if len(body) > MAX_TEXT_BYTES:
             message = f"'{name}': at most {MAX_TEXT_BYTES} bytes of a text are taken"

@@ -58,9 +58,20 @@ class Finisher:
     def alive(self) -> bool:
         return all(thread.is_alive() for thread in self._threads)
 
+    @property
+    def trouble(self) -> str:
+        """Why they have to be replaced; empty while they work, or have not begun."""
+        begun = all(thread.ident is not None for thread in self._threads)
+        return "a finishing thread died" if begun and not self.alive else ""
+
     def start(self) -> None:
         for thread in self._threads:
             thread.start()
+
+    def abandon(self) -> None:
+        """Stop after what was pushed; nobody waits for that."""
+        for q in self._queues:
+            q.put(None)
 
     def close(self) -> None:
         """Stop after what was pushed. Blocks."""

@@ -57,6 +57,12 @@ class VoiceLibrary:
         self._voices = {DEFAULT_VOICE: own}
         self._load_all()
 
+    def take_over(self, fresh: VoiceLibrary) -> None:
+        """Be what another is, which was made for a model that takes this one's place. Voices that
+        lie in memory alone are kept."""
+        self._model, self._enrolment = fresh._model, fresh._enrolment
+        self._voices = {**self._voices, **fresh._voices}
+
     def names(self) -> Sequence[str]:
         """`default`, and the others in the order of the alphabet."""
         return tuple(about.name for about in self.describe())

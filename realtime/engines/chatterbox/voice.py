@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from realtime.aside import in_thread
 from realtime.audio import Int16
 from realtime.engines import Line
 from realtime.engines.chatterbox.decoder import Decoder, Row
@@ -29,10 +30,17 @@ from realtime.wording import worded
 
 log = logging.getLogger("banter.chatterbox")
 
+CHARS_PER_S = 15.0
+"""About so many characters are spoken in a second."""
+
 WARM_TOKENS = 16
 
 PATIENCE_S = 5.0
 """After so long without sound it is asked whether the worker still lives."""
+
+STUCK_S, STUCK_ON_CPU_S = 20.0, 60.0
+"""A piece of work takes 0.01 to 0.3 s on a GPU by design, and seconds on a processor; after so long
+the worker is taken to be lost. The warm-up does not count."""
 
 EXAGGERATION = 0.5
 """The package's own default."""
@@ -75,6 +83,8 @@ class ChatterboxVoice:
     ) -> None:
         self._folder, self._voices, self._options = folder, voices, options
         self._metrics, self._seeds = metrics, seeds
+        self._lost: list[Worker] = []
+        """Those that were given up, and may hold a model still."""
 
     def load(self) -> None:
         """
@@ -101,7 +111,11 @@ class ChatterboxVoice:
             torch.cuda.set_per_process_memory_fraction(share)
         self._model = model = load(self._folder, options.device, options.variant)
         dtype = torch.bfloat16 if half else torch.float32
-        self.library = VoiceLibrary(self._voices, model)
+        library = VoiceLibrary(self._voices, model)
+        before: VoiceLibrary | None = getattr(self, "library", None)
+        if before:
+            before.take_over(library)  # whoever lists voices holds the first
+        self.library = before or library
         self._decoder = Decoder(
             model.t3, model.variant, rows=options.streams, device=options.device, dtype=dtype
         )
@@ -118,6 +132,7 @@ class ChatterboxVoice:
             model.text_tokens,
             metrics=self._metrics,
             threads=options.threads,
+            stuck_s=STUCK_S if cuda else STUCK_ON_CPU_S,
         )
 
     def warm(self) -> None:
@@ -152,8 +167,52 @@ class ChatterboxVoice:
         return self.library
 
     @property
+    def waiting_s(self) -> float:
+        """Seconds of replies, about, that wait to be spoken."""
+        return self._worker.waiting_chars / CHARS_PER_S
+
+    @property
     def alive(self) -> bool:
         return self._worker.alive and self._finisher.alive
+
+    @property
+    def trouble(self) -> str:
+        """Why it has to be begun anew; empty while it works."""
+        if self._worker.abandoned:
+            return ""
+        return self._worker.trouble or self._finisher.trouble
+
+    @property
+    def lost_device(self) -> str:
+        """What was said when the GPU was lost to this process; empty while it was not."""
+        return self._worker.lost_device
+
+    @property
+    def abandoned(self) -> int:
+        """Threads that were given up and have not come back; each keeps its model."""
+        return sum(worker.running for worker in self._lost)
+
+    def supervise(self) -> None:
+        """Nothing changes by it: who waits for a line that is lost is told when it is given up."""
+
+    def abandon(self, why: str) -> None:
+        """Give the worker up; all lines end now."""
+        self._lost = [worker for worker in (*self._lost, self._worker) if worker.running]
+        self._worker.abandon(VoiceError(f"the voice was lost: {why}", code="restarting"))
+        self._finisher.abandon()
+
+    async def renew(self) -> None:
+        """A fresh model and fresh threads.
+
+        Raises:
+            Exception: it cannot be loaded; it may be tried again.
+        """
+        await in_thread(self._load_and_warm)
+        self.start()
+
+    def _load_and_warm(self) -> None:
+        self.load()
+        self.warm()
 
     async def close(self) -> None:
         await asyncio.to_thread(self._worker.close)

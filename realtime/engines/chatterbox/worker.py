@@ -18,7 +18,7 @@ from collections.abc import Callable, Hashable, Sequence
 import torch
 
 from realtime.audio import VOICE_RATE_HZ
-from realtime.batching import FINAL, SPECULATION
+from realtime.batching import FINAL, PARTIAL, SPECULATION
 from realtime.deadlines import Chunk, Work, next_work, step_by
 from realtime.engines.chatterbox.decoder import Decoder, Row
 from realtime.engines.chatterbox.finishing import Finisher
@@ -27,6 +27,7 @@ from realtime.engines.chatterbox.synthesizer import Synthesizer
 from realtime.engines.chatterbox.tail import is_over
 from realtime.errors import Saturated, VoiceError
 from realtime.fair_queue import FairQueue
+from realtime.fault import device_lost
 from realtime.metrics import Metrics
 
 log = logging.getLogger("banter.chatterbox")
@@ -49,8 +50,9 @@ class Worker:
         *,
         metrics: Metrics,
         threads: int = 1,
+        stuck_s: float = STUCK_S,
     ) -> None:
-        self._threads = threads
+        self._threads, self._stuck_s = threads, stuck_s
         self._decoder, self._synthesizer, self._finisher = decoder, synthesizer, finisher
         self._tokenize, self._metrics = tokenize, metrics
         self._waiting: FairQueue[Stream] = FairQueue(MAX_WAITING_CHARS)
@@ -62,25 +64,69 @@ class Worker:
         self._closing = False
         self._begun_s: float | None = None
         self._step_s = 0.0
-        self._lost = False
+        self.lost_device = ""
+        """What was said when the device was lost to this process; empty while it was not."""
+        self.abandoned = False
         self._thread = threading.Thread(target=self._work, name="banter-voice", daemon=True)
+        metrics.gauges["voice.depth"] = self._depth
+        metrics.gauges["voice.fill"] = lambda: self._waiting.cost / MAX_WAITING_CHARS
+        metrics.gauges["voice.lines"] = lambda: len(self._streams)
+
+    def _depth(self) -> int:
+        with self._wake:
+            return len(self._waiting)
+
+    @property
+    def waiting_chars(self) -> float:
+        """Characters of live lines that no row is free for."""
+        with self._wake:
+            return self._waiting.cost_until(PARTIAL)
 
     @property
     def alive(self) -> bool:
         """False where the thread is gone, stuck, or has lost its device."""
+        return self._thread.is_alive() and not self.trouble and not self.lost_device
+
+    @property
+    def trouble(self) -> str:
+        """Why it has to be replaced; empty while it works, or is not meant to."""
+        if self._closing or self._thread.ident is None:
+            return ""
+        if not self._thread.is_alive():
+            return "its worker thread died"
         begun_s = self._begun_s
-        stuck = begun_s is not None and time.perf_counter() - begun_s > STUCK_S
-        return self._thread.is_alive() and not stuck and not self._lost
+        worked_s = 0.0 if begun_s is None else time.perf_counter() - begun_s
+        if worked_s > self._stuck_s:
+            return f"it has been at one piece of work for {worked_s:.1f} s"
+        return ""
+
+    @property
+    def running(self) -> bool:
+        """The thread has not ended."""
+        return self._thread.is_alive()
+
+    def abandon(self, error: VoiceError) -> None:
+        """Give the thread up: all its lines end with the error, now. When it comes back it ends,
+        and what it made is heard by nobody."""
+        with self._wake:
+            self._closing = self.abandoned = True
+            lines = [*self._streams, *(entry.job for entry in iter(self._waiting.pop, None))]
+            self._wake.notify()
+        for stream in lines:
+            stream.deliver(error)
+            stream.cancel()
 
     def start(self) -> None:
         self._thread.start()
 
     def close(self) -> None:
-        """Stop after the work under way; all lines get an error. Blocks."""
+        """Stop after the work under way; all lines get an error. Blocks, but for a thread that was
+        given up or is stuck."""
+        comes_back = not (self.abandoned or self.trouble)
         with self._wake:
             self._closing = True
             self._wake.notify()
-        if self._thread.is_alive():
+        if comes_back and self._thread.is_alive():
             self._thread.join(STUCK_S)
 
     def submit(self, stream: Stream, *, rank: int = FINAL) -> None:
@@ -92,7 +138,9 @@ class Worker:
             VoiceError: the voice is closed or lost.
         """
         with self._wake:
-            if self._closing or self._lost:
+            if self.abandoned:
+                raise VoiceError("the voice is being restarted", code="restarting")
+            if self._closing or self.lost_device:
                 raise VoiceError("the voice is not available", code="shutting_down")
             cost = len(stream.request.text)
             if not self._waiting.push(stream, owner=stream.owner, cost=cost, rank=rank):
@@ -126,7 +174,7 @@ class Worker:
             except Exception as error:
                 log.exception("the voice's worker failed")
                 self._metrics.count("voice.worker_failed")
-                self._lost = self._lost or _poisoned(error)
+                self._notice(error)
                 self._fail(self._streams, error)
             finally:
                 self._begun_s = None
@@ -246,7 +294,7 @@ class Worker:
             sounds = self._synthesizer.run([stream.job() for stream in streams])
         except Exception as error:
             self._failed(f"make {len(streams)} chunks", error)
-            if len(streams) == 1 or self._lost:
+            if len(streams) == 1 or self.lost_device:
                 self._fail(streams, error)
             else:
                 for stream in streams:
@@ -288,7 +336,11 @@ class Worker:
         if isinstance(error, torch.OutOfMemoryError):
             self._metrics.count("voice.out_of_memory")
             torch.cuda.empty_cache()
-        self._lost = self._lost or _poisoned(error)
+        self._notice(error)
+
+    def _notice(self, error: Exception) -> None:
+        if device_lost(error):
+            self.lost_device = self.lost_device or f"{type(error).__name__}: {error}"
 
     def _fail(self, streams: Sequence[Stream], error: Exception) -> None:
         shown = error if isinstance(error, VoiceError) else _shown(error)
@@ -305,8 +357,3 @@ def _shown(error: Exception) -> VoiceError:
     if isinstance(error, torch.OutOfMemoryError):
         return VoiceError("the voice ran out of memory on this line", code="out_of_memory")
     return VoiceError("the voice failed on this piece")
-
-
-def _poisoned(error: Exception) -> bool:
-    """After an error inside a kernel nothing works any more on this device in this process."""
-    return "CUDA error" in str(error)
