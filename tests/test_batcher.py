@@ -88,7 +88,7 @@ async def test_a_job_whose_waiter_is_gone_costs_nothing(batcher, engine):
     assert engine.batches == [[1], [3]]
 
 
-async def test_an_error_reaches_every_waiter_of_its_batch_and_the_next_batch_runs(batcher, engine):
+async def test_an_error_is_the_waiters_whose_job_it_is_of_and_the_next_batch_runs(batcher, engine):
     engine.held = True
     first = asyncio.create_task(batcher.submit(1, owner="a"))
     await engine.busy()
@@ -98,7 +98,8 @@ async def test_an_error_reaches_every_waiter_of_its_batch_and_the_next_batch_run
     engine.go.release()
     results = await asyncio.gather(first, *doomed, return_exceptions=True)
     assert results[0] == 2
-    assert [str(r) for r in results[1:]] == ["unlucky", "unlucky"]
+    assert [str(r) for r in results[1:]] == ["24", "unlucky"]
+    assert engine.batches[1:] == [[12, 13], [12], [13]]
     assert await batcher.submit(5, owner="a") == 10
 
 
@@ -306,3 +307,66 @@ async def test_it_is_free_for_a_speculation_beside_partials_and_files_alone(batc
         await asyncio.gather(running, waiting)
         await engine.busy()
     assert batcher.free_for(SPECULATION)
+
+
+async def test_a_stuck_thread_is_given_up_and_what_waited_is_served_by_the_next(batcher, engine):
+    """Who was in its batch is told at once; what it returns in the end is heard by nobody."""
+    batcher._stuck_s, batcher.supervised = 0.05, True
+    engine.held = True
+    stuck = asyncio.create_task(batcher.submit(1, owner="a"))
+    await engine.busy()
+    waiting = asyncio.create_task(batcher.submit(2, owner="b"))
+    while not batcher.trouble:  # noqa: ASYNC110, it is what somebody has to look for
+        await asyncio.sleep(0.01)
+    assert "has worked on one batch for" in batcher.trouble
+    batcher.retire("it is stuck")
+    with pytest.raises(StageError, match="it is stuck") as told:
+        await stuck
+    assert (told.value.stage, told.value.code) == ("test", "restarting")
+    assert not batcher.alive
+    assert not batcher.trouble
+    assert not waiting.done()
+    old = engine.go
+    engine.held, engine.go = False, threading.Semaphore(0)
+    batcher.start()
+    assert await waiting == 4
+    assert (batcher.alive, batcher.abandoned) == (True, 1)
+    old.release()
+    while batcher.abandoned:  # noqa: ASYNC110, likewise
+        await asyncio.sleep(0.01)
+    assert await batcher.submit(3, owner="a") == 6
+    assert engine.batches == [[1], [2], [3]]
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+async def test_a_thread_that_died_is_left_to_who_supervises_it(batcher, engine):
+    batcher.supervised = True
+    with pytest.raises(StageError, match="died") as told:
+        await batcher.submit(666, owner="a")
+    assert told.value.stage == "test"
+    while not batcher.trouble:  # noqa: ASYNC110, it is what somebody has to look for
+        await asyncio.sleep(0.01)
+    assert batcher.trouble == "its worker thread died"
+    waiting = asyncio.create_task(batcher.submit(2, owner="b"))
+    await asyncio.sleep(0)
+    batcher.retire(batcher.trouble)
+    batcher.start()
+    assert await waiting == 4
+    assert batcher.abandoned == 0
+
+
+async def test_a_lost_device_is_noticed_wherever_its_error_comes_out(engine):
+    for returned in (False, True):
+        error = RuntimeError("CUDA error: an illegal memory access was encountered")
+
+        def run(batch, error=error, returned=returned):
+            if returned:
+                return [error]
+            raise error
+
+        batcher = Batcher("test", run, max_batch=1, max_cost=20)
+        batcher.start()
+        with pytest.raises(RuntimeError):
+            await batcher.submit(1, owner="a")
+        assert "illegal memory access" in batcher.lost_device
+        await batcher.close()

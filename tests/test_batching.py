@@ -10,7 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from realtime.batching import FILE, FINAL, PARTIAL, PATIENCE, SPECULATION, BatchQueue, Pace
+from realtime.batching import (
+    FILE,
+    FINAL,
+    FIRST_RUNS,
+    LOST_AFTER,
+    PARTIAL,
+    PATIENCE,
+    SPECULATION,
+    BatchQueue,
+    Pace,
+)
 from realtime.metrics import percentile
 from tests.simulation import Arrival, Run, Service, simulate
 
@@ -228,3 +238,21 @@ def test_files_go_together_only_as_long_as_a_caller_could_wait(rank, together):
     for owner in range(4):
         assert queue.push(owner, owner=owner, rank=rank)
     assert len(queue.next_batch()) == together
+
+
+def test_a_run_is_waited_for_as_long_as_nobody_knows_how_long_runs_take():
+    pace = Pace()
+    for _ in range(FIRST_RUNS - 1):
+        pace.ran(1.0, 0.1)
+    assert pace.patience_s(1.0, least_s=1.0, most_s=60.0) == 60.0
+    pace.ran(1.0, 0.1)
+    assert pace.patience_s(1.0, least_s=1.0, most_s=60.0) == pytest.approx(LOST_AFTER * 0.1)
+
+
+def test_patience_grows_with_the_batch_within_its_bounds():
+    pace = Pace()
+    for weight in (1.0, 2.0, 3.0):
+        pace.ran(weight, 0.1 * weight)
+    assert pace.patience_s(10.0, least_s=1.0, most_s=60.0) == pytest.approx(20.0)
+    assert pace.patience_s(0.1, least_s=1.0, most_s=60.0) == 1.0
+    assert pace.patience_s(100.0, least_s=1.0, most_s=60.0) == 60.0

@@ -210,9 +210,11 @@ async def test_19_a_recogniser_that_fails_costs_the_turn_alone(connect, runtime)
     failed = await client.until(FAILED)
     assert failed["content_index"] == 0
     assert set(failed["error"]) == {"type", "code", "message"}
+    [error] = client.of("error")  # which stage it was, as of any turn that fails
+    assert error["error"] == {**failed["error"], "stage": "transcription"}
     await client.say(TURN)
     assert (await until_done(client))["status"] == "completed"
-    assert not client.of("error")
+    assert len(client.of("error")) == 1
 
 
 async def test_20_create_response_false_answers_when_it_is_asked_to(connect):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 
 import aiohttp
@@ -11,10 +12,12 @@ from openai import AsyncOpenAI
 from openai.types.beta.realtime import SessionCreateResponse, TranscriptionSession
 from openai.types.realtime import ClientSecretCreateResponse
 
+from realtime import client_secrets
 from realtime.ephemeral import EphemeralKeys, TooManyKeys
 from realtime.errors import ProtocolError
+from realtime.keyring import Key, digest_of
 from realtime.metrics import Metrics
-from realtime.server import EPHEMERAL, make_app
+from realtime.server import EPHEMERAL, KEYRING, make_app
 from realtime.session_config import SessionConfig
 from tests.client import Client
 
@@ -64,7 +67,7 @@ def test_what_is_kept_of_settings_is_bounded_bytes():
     keys = EphemeralKeys()
     config = SessionConfig().updated({"tracing": [{}] * 15_000})
     key, _ = keys.mint(config, seconds=10, now=100)
-    assert sum(len(settings) for _, settings in keys._grants.values()) < 64 * 1024
+    assert sum(len(kept.settings) for kept in keys._grants.values()) < 64 * 1024
     first, second = keys.find(key, now=101), keys.find(key, now=101)
     assert first is not None
     assert second is not None
@@ -94,7 +97,7 @@ async def test_the_settings_apply_to_every_socket_that_is_opened_with_the_key(ke
         "instructions": "be brief",
         "audio": {"output": {"voice": "marin"}, "input": {"turn_detection": None}},
     }
-    status, body = await post(http, keyed, body={"session": session})
+    status, body = await post(http, keyed, body={"session": session, "sessions": 2})
     assert status == 200
     ClientSecretCreateResponse.model_validate(body, strict=True)
     assert body["session"]["instructions"] == "be brief"
@@ -116,10 +119,42 @@ async def test_without_a_body_it_is_the_servers_session_for_ten_minutes(keyed, h
 
 
 async def test_an_expired_key_opens_nothing(keyed, http):
-    key, _ = keyed.app[EPHEMERAL].mint(SessionConfig(), seconds=10, now=1_000)
+    maker = digest_of(KEY)
+    key, _ = keyed.app[EPHEMERAL].mint(SessionConfig(), seconds=10, now=1_000, parent=maker)
     with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
         await opened(http, keyed, key)
     assert refused.value.status == 401
+
+
+async def test_one_without_a_real_key_behind_it_opens_nothing_where_there_are_keys(keyed, http):
+    for parent in (b"", digest_of("another-key-of-sixteen")):
+        key, _ = keyed.app[EPHEMERAL].mint(
+            SessionConfig(), seconds=60, now=int(time.time()), parent=parent
+        )
+        with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+            await opened(http, keyed, key)
+        assert refused.value.status == 401
+
+
+@pytest.mark.parametrize("roles", [None, frozenset(["status"])])
+@pytest.mark.parametrize("path", [SECRETS, "/v1/realtime/sessions"])
+async def test_a_key_that_is_taken_away_while_the_body_comes_makes_none(
+    keyed, http, monkeypatch, path, roles
+):
+    taken = client_secrets._body
+
+    async def slow(request):
+        body = await taken(request)
+        left = [Key("other", digest_of("another-key-of-sixteen"))]
+        if roles:
+            left.append(Key("key-1", digest_of(KEY), roles))
+        keyed.app[EPHEMERAL].forget(keyed.app[KEYRING].replace(left))
+        return body
+
+    monkeypatch.setattr(client_secrets, "_body", slow)
+    status, body = await post(http, keyed, path)
+    assert (status, body["error"]["code"]) == (401, "invalid_api_key")
+    assert not keyed.app[EPHEMERAL]._grants
 
 
 async def test_it_opens_sessions_and_nothing_else(keyed, http):

@@ -153,10 +153,45 @@ async def test_without_keys_pages_of_this_machine_and_listed_ones_open_sessions(
         ({"Origin": "null", "Host": "localhost:8000"}, True, True),
         ({"Origin": "http://[::1]:8000", "Host": "[::1]:8000"}, True, False),
         ({"Origin": "http://[bad", "Host": "localhost"}, False, True),
+        # what a page asks of the domain that it came from has no origin
+        ({"Host": "rebound.example:8000"}, True, True),
+        ({"Host": "localhost.rebound.example"}, True, True),
+        ({"Host": "localhost@rebound.example"}, True, True),
+        ({"Host": "[bad"}, True, True),
+        ({"Host": "rebound.example:8000"}, False, False),
+        ({"Host": "LocalHost:8000"}, True, False),
+        ({"Host": "127.0.0.1:8000"}, True, False),
+        ({"Host": "[::1]:8000"}, True, False),
+        ({"Host": "::1"}, True, True),
     ],
 )
 def test_which_pages_are_foreign(headers, only_here, is_foreign):
     assert foreign(headers, (), only_here=only_here) is is_foreign
+
+
+@pytest.mark.parametrize(
+    ("listed", "is_foreign"),
+    [(("https://voice.example.com",), False), (("*",), False), (("https://x.example",), True)],
+)
+def test_behind_a_proxy_a_listed_page_names_the_server(listed, is_foreign):
+    headers = {"Host": "voice.example.com"}
+    assert foreign(headers, listed, only_here=True) is is_foreign
+
+
+async def test_a_domain_that_points_at_this_machine_reads_nothing_of_it(serving, http):
+    server = await serving(only_here=True)
+    for path in ("/status", "/metrics", "/v1/models", "/v1/realtime"):
+        headers = {"Host": "rebound.example:8000"}
+        async with http.get(server.make_url(path), headers=headers) as answer:
+            assert answer.status == 403
+            error = (await answer.json())["error"]
+        assert error["code"] == "host_not_allowed"
+        assert "--cors-origins (BANTER_CORS_ORIGINS)" in error["message"]
+    for path in ("/", "/health", "/ready"):
+        async with http.get(server.make_url(path), headers=headers) as answer:
+            assert answer.status == 200
+    async with http.get(server.make_url("/status")) as answer:
+        assert answer.status == 200
 
 
 def test_origins_are_read_from_a_setting():

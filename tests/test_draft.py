@@ -225,6 +225,15 @@ async def test_after_the_end_dropping_spares_the_words(desk):
     assert (await draft.words()).text == "hello there"
 
 
+async def test_a_reader_with_a_bug_costs_no_reply(desk, caplog):
+    desk.reader = FakeReader(RuntimeError("a bug"))
+    desk.draft()
+    await until(lambda: desk.at_rest)
+    assert desk.judged == [None]
+    assert len(desk.replier.prompts) == 1
+    assert "RuntimeError: a bug" in caplog.text
+
+
 async def test_a_recogniser_that_fails_leaves_the_turn_its_own_attempt(desk):
     desk.transcriber.texts = [TranscriptionError("no")]
     draft = desk.draft()

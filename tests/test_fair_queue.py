@@ -101,3 +101,13 @@ def test_nothing_is_lost_and_nobody_waits_longer_than_a_round(pushes):
         for owner in set(order):
             places = [n for n, o in enumerate(order) if o == owner]
             assert all(b - a <= 5 for a, b in pairwise(places))
+
+
+def test_what_waits_of_urgent_ranks_is_summed_without_the_rest() -> None:
+    queue: FairQueue[str] = FairQueue(100.0)
+    jobs = ["final", "speculation", "partial", "file"]
+    for rank, cost in enumerate((1.0, 2.0, 4.0, 8.0)):
+        queue.push(jobs[rank], owner=rank, cost=cost, rank=rank)
+    assert [queue.cost_until(rank) for rank in range(5)] == [0.0, 1.0, 3.0, 7.0, 15.0]
+    queue.remove(jobs[0], owner=0)
+    assert queue.cost_until(2) == 2.0

@@ -11,7 +11,8 @@ from aiohttp.test_utils import TestServer
 
 from realtime.ephemeral import EphemeralKeys
 from realtime.guard import guard
-from realtime.keys import accepted, is_loopback, offered, parse_keys
+from realtime.keyring import Keyring, keys_of
+from realtime.keys import is_loopback, offered, parse_keys
 
 KEYS = ("first-key-of-sixteen-and-more", "second-key-of-sixteen-and-more")
 
@@ -27,7 +28,7 @@ async def url():
             return socket
         return web.Response(text="open")
 
-    app = web.Application(middlewares=[guard(KEYS)])
+    app = web.Application(middlewares=[guard(Keyring(keys_of(KEYS)))])
     app.router.add_get("/{path:.*}", answer)
     async with TestServer(app) as server:
         yield server.make_url("")
@@ -96,7 +97,8 @@ async def test_a_browser_shows_its_key_as_a_protocol_which_is_not_sent_back(url,
 
 
 def test_without_keys_nothing_is_accepted_and_none_is_asked_for():
-    assert not accepted((), {"Authorization": "Bearer "})
+    assert not Keyring(())
+    assert Keyring(()).find([""]) is None
     assert parse_keys("") == parse_keys(" , ") == ()
 
 
@@ -119,6 +121,12 @@ def test_a_request_may_show_several_keys():
         "api-key": "c",
     }
     assert offered(headers) == ["a", "b", "c"]
+
+
+def test_of_many_keys_in_a_request_few_are_looked_at():
+    protocols = ",".join(f"openai-insecure-api-key.{n}" for n in range(500))
+    headers = {"Authorization": "Bearer a", "Sec-WebSocket-Protocol": protocols, "api-key": "c"}
+    assert offered(headers) == ["a", "0", "1", "2"]
 
 
 @pytest.mark.parametrize(
@@ -149,7 +157,7 @@ def test_which_addresses_only_this_machine_can_reach(host, loopback):
 )
 @pytest.mark.parametrize("path", ["/status", "/v1/realtime"])
 async def test_a_key_that_is_no_utf_8_is_a_wrong_one(line, path):
-    app = web.Application(middlewares=[guard(KEYS, EphemeralKeys())])
+    app = web.Application(middlewares=[guard(Keyring(keys_of(KEYS)), EphemeralKeys())])
     async with TestServer(app) as server:
         reader, writer = await asyncio.open_connection(server.host, server.port)
         writer.write(b"GET " + path.encode() + b" HTTP/1.1\r\nHost: x\r\n" + line)

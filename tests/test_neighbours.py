@@ -142,7 +142,9 @@ async def line_at_the_language_model_is_full(street: Street) -> None:
 
 TROUBLES: dict[str, Trouble] = {
     "the recogniser raises": decoder_fails(RuntimeError("x"), "transcription_failed"),
-    "the recogniser's thread dies": decoder_fails(SystemExit("x"), "server_failed", alone=True),
+    "the recogniser's thread dies": decoder_fails(
+        SystemExit("x"), "transcription_failed", alone=True
+    ),
     "the recogniser's queue is full": recogniser_is_full,
     "the language model answers nothing": llama_answers(nothing),
     "the language model is stuck while it reads": llama_answers(stream(reading(128), stuck)),
@@ -159,7 +161,7 @@ TROUBLES: dict[str, Trouble] = {
     ),
     "the line at the language model is full": line_at_the_language_model_is_full,
     "the voice raises": voice_fails(RuntimeError("x"), "voice_failed"),
-    "the voice's thread dies": voice_fails(SystemExit("x"), "server_failed"),
+    "the voice's thread dies": voice_fails(SystemExit("x"), "voice_failed"),
 }
 
 

@@ -67,3 +67,27 @@ async def test_a_client_that_reads_nothing_is_given_up():
         box.put(server_events.AudioCleared())
     with pytest.raises(OutboxFull):
         box.put(server_events.AudioCleared())
+
+
+async def test_who_has_many_events_to_take_is_asked_for_nothing_more():
+    box = Outbox()
+    for _ in range(outbox.MAX_UNREAD + 1):
+        box.put(server_events.AudioCleared())
+    waiting = asyncio.create_task(box.caught_up())
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    await box.get()
+    await asyncio.wait_for(waiting, 5)
+    box.put(server_events.AudioCleared())
+    waiting = asyncio.create_task(box.caught_up())
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    box.close()
+    await asyncio.wait_for(waiting, 5)
+
+
+async def test_audio_is_none_of_these_events():
+    box = Outbox()
+    for _ in range(2 * outbox.MAX_UNREAD):
+        box.put_audio(chunk("a", 2))
+    await asyncio.wait_for(box.caught_up(), 5)

@@ -48,7 +48,7 @@ async def test_status_tells_the_rest(connect, server):
     client = await connect()
     async with aiohttp.ClientSession() as http, http.get(server.make_url("/status")) as answer:
         body = await answer.json()
-    assert body["sessions"] == {"open": 1, "max": MOST, "served": 1, "refused": 0}
+    assert body["sessions"] == {"open": 1, "max": MOST, "served": 1, "refused": 0, "by_key": {}}
     assert body["alive"]["voice"] is True
     assert set(body["loop_lag_ms"]) == {"p50", "p99", "max"}
     assert set(body["histograms"]) == {"loop.lag_ms", "loop.busy_ms", "loop.gc_ms"}

@@ -31,6 +31,8 @@ def test_a_flag_wins_over_its_variable_and_that_over_the_default():
         (["--voice-streams", "0"], {}),
         (["--voice-memory", "0.5"], {}),
         (["--voice-memory", "nan"], {}),
+        (["--drain-seconds", "-1"], {}),
+        (["--drain-seconds", "601"], {}),
         (["--watermark", "no"], {}),
         ([], {"BANTER_LOG_LEVEL": "loud"}),
     ],

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from realtime import server_events as told
+from realtime.faint_end import faint_end
 from realtime.outbox import AudioChunk
 from realtime.speaker import Manners
-from realtime.turn_timing import TurnTiming, TurnWatch, faint_end
+from realtime.turn_timing import TurnTiming, TurnWatch
 from tests.client import clip, quiet
 from tests.fakes import FakeEndOfTurn
 

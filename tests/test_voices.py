@@ -17,6 +17,7 @@ from realtime import voices
 from realtime.engines import KnownVoice
 from realtime.errors import VoiceRefused
 from realtime.guard import guard
+from realtime.keyring import Keyring, keys_of
 from realtime.metrics import Metrics
 from realtime.server import make_app
 from realtime.session_config import SessionConfig
@@ -54,7 +55,7 @@ class FakeStore:
 
 
 async def serve(store, keys=(KEY,)) -> TestServer:
-    app = web.Application(middlewares=[guard(keys)])
+    app = web.Application(middlewares=[guard(Keyring(keys_of(keys)))])
     app.router.add_routes(VoiceRoutes(store, keyed=bool(keys)).routes())
     server = TestServer(app)
     await server.start_server()

@@ -242,7 +242,7 @@ async def test_a_device_that_is_lost_stays_lost(
     assert not voice.alive
     with pytest.raises(StageError, match="not available"):
         await chunks(voice, Line(OTHER), "later")
-    voice._worker._lost = False
+    voice._worker.lost_device = ""
 
 
 @pytest.mark.usefixtures("quiet_log")

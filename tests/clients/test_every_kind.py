@@ -101,7 +101,11 @@ async def test_46_silence_after_a_reply_times_out(client: Client) -> None:
 
 
 @pytest.mark.parametrize(
-    ("instructions", "ends_as"), [("Please fail.", "failed"), ("A story.", "cancelled")]
+    ("instructions", "ends_as"),
+    [
+        pytest.param("Please fail.", "failed", marks=pytest.mark.errors("reply_refused")),
+        ("A story.", "cancelled"),
+    ],
 )
 async def test_46_responses_that_end_otherwise(
     client: Client, instructions: str, ends_as: str

@@ -163,6 +163,7 @@ async def test_an_upload_that_stands_still_is_given_up(http, monkeypatch):
 async def test_an_upload_that_takes_too_long_in_all_is_given_up(http, monkeypatch):
     monkeypatch.setattr("realtime.rest.upload.LEAST_TOTAL_S", 0.3)
     monkeypatch.setattr("realtime.rest.upload.SLOWEST_BYTES_PER_S", 1e12)
+    monkeypatch.setattr("realtime.rest.upload.LEAST_BYTES_PER_S", 0)
 
     async def drips():
         yield b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
@@ -176,6 +177,40 @@ async def test_an_upload_that_takes_too_long_in_all_is_given_up(http, monkeypatc
         error = await refusal(answer)
     assert error["code"] == "timeout"
     assert "longer than" in error["message"]
+
+
+async def test_an_upload_that_drips_is_given_up_long_before_the_largest_would_be_there(
+    http, monkeypatch
+):
+    monkeypatch.setattr("realtime.rest.upload.LEAST_TOTAL_S", 0.2)
+
+    async def drips():
+        yield b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
+        while True:
+            yield b"a"
+            await asyncio.sleep(0.02)
+
+    kind = {"Content-Type": "multipart/form-data; boundary=x"}
+    async with http.post(HEARING, data=drips(), headers=kind) as answer:
+        assert answer.status == 408
+        assert "hardly anything" in (await refusal(answer))["message"]
+
+
+@pytest.mark.parametrize("one_field", [True, False])
+async def test_so_are_texts_that_drip(http, monkeypatch, one_field):
+    monkeypatch.setattr("realtime.rest.upload.LEAST_TOTAL_S", 0.1)
+    head = b'--x\r\nContent-Disposition: form-data; name="prompt"\r\n\r\n'
+
+    async def drips():
+        yield head
+        for _ in range(500):
+            yield b"a" if one_field else b"a\r\n" + head
+            await asyncio.sleep(0.02)
+
+    kind = {"Content-Type": "multipart/form-data; boundary=x"}
+    async with http.post(HEARING, data=drips(), headers=kind) as answer:
+        assert answer.status == 408
+        assert "hardly anything" in (await refusal(answer))["message"]
 
 
 async def test_a_speech_whose_text_does_not_come_is_given_up(http, monkeypatch):
