@@ -39,9 +39,18 @@ class Caller:
         self._websocket = websocket
         self._binary = binary
 
+    @property
+    def close_code(self) -> int | None:
+        """With which the connection was closed, once it is."""
+        return self._websocket.close_code
+
     async def send(self, kind: str, **fields: Any) -> None:
         """Send one event; once the call is over, nothing happens."""
-        await self._send(json.dumps({"type": kind, **fields}))
+        await self.send_text(json.dumps({"type": kind, **fields}))
+
+    async def send_text(self, text: str) -> None:
+        """Send any text as a message."""
+        await self._send(text)
 
     async def update_session(self, session: dict[str, Any]) -> None:
         """Change the session and wait for the server's word."""
@@ -116,13 +125,21 @@ def realtime_url(url: str, *, binary: bool = False) -> str:
     return root.rstrip("/") + path + ("?audio=binary" if binary else "")
 
 
+def bearer(key: str) -> dict[str, str]:
+    """The header that shows a key; none for no key."""
+    return {"Authorization": f"Bearer {key}"} if key else {}
+
+
 @asynccontextmanager
 async def call(
-    url: str, *, binary: bool = False, session: dict[str, Any] | None = None
+    url: str, *, binary: bool = False, session: dict[str, Any] | None = None, key: str = ""
 ) -> AsyncIterator[Caller]:
     """A call that is up: the microphone is on and the session is as asked for."""
     address = realtime_url(url, binary=binary)
-    async with aiohttp.ClientSession() as http, http.ws_connect(address, max_msg_size=0) as ws:
+    async with (
+        aiohttp.ClientSession(headers=bearer(key)) as http,
+        http.ws_connect(address, max_msg_size=0) as ws,
+    ):
         caller = Caller(ws, binary=binary)
         tasks = [asyncio.create_task(caller.receive())]
         try:

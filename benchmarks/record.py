@@ -77,6 +77,12 @@ class Record:
         """The events from an index on, of some types if any are named."""
         return (e for e in self.events[index:] if not types or e.type in types)
 
+    def forget(self) -> None:
+        """Keep nothing of what came so far; between two turns of a call that lasts for hours."""
+        self.events.clear()
+        self.replies.clear()
+        self._responses.clear()
+
     async def first(
         self, kind: str, after: int = 0, timeout_s: float = 30.0, **fields: Any
     ) -> Stamped | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
 import socket
 import sys
@@ -32,14 +33,24 @@ class Server:
     log: Path | None = None
     pid: int | None = None
     """Of a server that was started here."""
+    key: str = ""
+    """Shown with every request, where the server asks for one."""
 
     async def get(self, path: str) -> dict[str, Any] | None:
         """The JSON at a path, or None where there is none."""
         with suppress(aiohttp.ClientError, ValueError):
-            async with aiohttp.ClientSession() as http, http.get(self.url + path) as response:
-                answer = await response.json(content_type=None)
-                return answer if isinstance(answer, dict) else None
+            answer = json.loads(await self.text(path))
+            return answer if isinstance(answer, dict) else None
         return None
+
+    async def text(self, path: str) -> str:
+        """What is at a path."""
+        headers = {"Authorization": f"Bearer {self.key}"} if self.key else {}
+        async with (
+            aiohttp.ClientSession(headers=headers) as http,
+            http.get(self.url + path) as response,
+        ):
+            return await response.text()
 
     async def status(self) -> dict[str, Any]:
         """What /status says of engines, sessions and the loop's lag; empty if it says nothing."""
@@ -116,8 +127,8 @@ async def started_server(
         server = Server(f"http://127.0.0.1:{port}", log=Path(log.name))
         command = [sys.executable, "-m", *module, "--port", str(port), "--replier", replier]
         process = await asyncio.create_subprocess_exec(
-            *command, *options, cwd=ROOT, stdout=log, stderr=log
-        )
+            *command, *options, cwd=ROOT, stdout=log, stderr=log, start_new_session=True
+        )  # a session of its own: Ctrl-C is for who measures
         server.pid = process.pid
     try:
         await wait_until_ready(server, process)

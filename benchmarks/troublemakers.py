@@ -23,7 +23,7 @@ from urllib.parse import urlsplit
 import aiohttp
 import numpy as np
 
-from benchmarks.caller import call, realtime_url
+from benchmarks.caller import bearer, call, realtime_url
 from benchmarks.clips import Clip, Pcm, add_clips_option, load_clips
 from benchmarks.record import AUDIO_DELTA
 from benchmarks.turn import between_ms, session_with
@@ -45,10 +45,10 @@ class Trouble:
 Troublemaker = Callable[[str, list[Clip], Trouble], Awaitable[None]]
 
 
-async def go_silent(url: str, clips: list[Clip], trouble: Trouble) -> None:
+async def go_silent(url: str, clips: list[Clip], trouble: Trouble, key: str = "") -> None:
     """Stop sending in the middle of a clip: not even silence comes. The turn has to end anyway."""
     clip = sorted(clips, key=lambda clip: clip.seconds)[len(clips) // 2]
-    async with call(url, session=session_with()) as caller:
+    async with call(url, session=session_with(), key=key) as caller:
         microphone, record = caller.microphone, caller.record
         first_sample = microphone.say(clip.pcm)
         last_at = await microphone.sent(first_sample + voiced_middle(clip))
@@ -56,6 +56,8 @@ async def go_silent(url: str, clips: list[Clip], trouble: Trouble) -> None:
         trouble.counts["fell silent"] += 1
         stopped = await record.first("input_audio_buffer.speech_stopped", 0, GIVES_UP_S)
         if stopped is None:
+            if any(record.since(0, "input_audio_buffer.speech_started")):
+                trouble.counts["turn left open"] += 1
             return
         trouble.counts["turn ended"] += 1
         trouble.ended_after_ms.append(between_ms(last_at, stopped.at) or 0.0)
@@ -88,9 +90,11 @@ async def hang_up(url: str, clips: list[Clip], trouble: Trouble) -> None:
 TROUBLEMAKERS: dict[str, Troublemaker] = {"silent": go_silent, "flood": flood, "hangup": hang_up}
 
 
-async def leave_when(url: str, clip: Clip, trouble: Trouble, stage: str, event: str | None) -> None:
+async def leave_when(
+    url: str, clip: Clip, trouble: Trouble, stage: str, event: str | None, key: str = ""
+) -> None:
     """Say a clip and vanish when an event comes, or in the middle of the clip."""
-    async with call(url, session=session_with()) as caller:
+    async with call(url, session=session_with(), key=key) as caller:
         first_sample = caller.microphone.say(clip.pcm)
         if event is None:
             await caller.microphone.sent(first_sample + voiced_middle(clip))
@@ -101,21 +105,31 @@ async def leave_when(url: str, clip: Clip, trouble: Trouble, stage: str, event: 
         trouble.counts[stage] += 1
 
 
-async def leave_in_mid_frame(url: str) -> None:
+async def leave_in_mid_frame(url: str, key: str = "") -> None:
     """Send the head of a frame and half its body over a bare socket, then reset the connection."""
-    address = urlsplit(realtime_url(url))
-    reader, writer = await asyncio.open_connection(address.hostname, address.port)
-    key = base64.b64encode(os.urandom(16)).decode()
-    writer.write(
-        f"GET {address.path} HTTP/1.1\r\nHost: {address.netloc}\r\nUpgrade: websocket\r\n"
-        f"Connection: Upgrade\r\nSec-WebSocket-Key: {key}\r\n"
-        "Sec-WebSocket-Version: 13\r\n\r\n".encode()
-    )
-    await reader.readuntil(b"\r\n\r\n")
+    _, writer = await bare_call(url, key)
     text_of_4000_masked = struct.pack(">BBHI", 0x81, 0x80 | 126, 4000, 0)
     writer.write(text_of_4000_masked + b" " * 2000)
     await writer.drain()
     writer.transport.abort()
+
+
+async def bare_call(url: str, key: str = "") -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A connection that is upgraded, and no WebSocket library on this side of it."""
+    address = urlsplit(realtime_url(url))
+    reader, writer = await asyncio.open_connection(address.hostname, address.port)
+    nonce = base64.b64encode(os.urandom(16)).decode()
+    shown = "".join(f"{name}: {value}\r\n" for name, value in bearer(key).items())
+    writer.write(
+        f"GET {address.path} HTTP/1.1\r\nHost: {address.netloc}\r\nUpgrade: websocket\r\n"
+        f"Connection: Upgrade\r\nSec-WebSocket-Key: {nonce}\r\n{shown}"
+        "Sec-WebSocket-Version: 13\r\n\r\n".encode()
+    )
+    try:
+        await reader.readuntil(b"\r\n\r\n")
+    except asyncio.IncompleteReadError as error:
+        raise ConnectionResetError("the server closed it before an answer") from error
+    return reader, writer
 
 
 def voiced_middle(clip: Clip) -> int:
