@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 ARGS ?=
 PYTEST_ARGS ?=
 BENCH ?= latency
+AUDIT ?= pypi
+FUZZ_SECONDS ?= 60
 
 # The first Python that is new enough; it is run, not looked up, since a name may be there and not work.
 PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
@@ -31,7 +33,7 @@ LOCK := $(BIN)/uv pip compile --quiet --python-version 3.11 \
 	--custom-compile-command 'make lock' $(LOCK_FLAGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup test test-pace test-page test-chatterbox test-clients lint lint-page format-page check bench wheel lock \
+.PHONY: help run setup test test-pace test-page test-chatterbox test-clients fuzz lint lint-page format-page audit check bench wheel lock \
 	browser screenshots clean
 
 help: ## list what can be made
@@ -50,7 +52,7 @@ test: $(DEV_READY) ## run the tests (PYTEST_ARGS="-k turns"), and those of the p
 	then echo "The page's own tests were not run: they need node 20 or newer."; exit 0; fi; \
 	node --test --test-reporter=spec $$tests
 
-test-pace: $(DEV_READY) ## run the conversations that take as long as they take (three minutes)
+test-pace: $(DEV_READY) ## run the conversations that take as long as they take, and the faults (seven minutes)
 	$(BIN)/python -m pytest --ignore tests/page -m pace $(PYTEST_ARGS)
 
 test-page: $(DEV_READY) ## run the page in a Chromium (six minutes; axe needs node 20)
@@ -62,6 +64,11 @@ test-chatterbox: $(CHATTERBOX_READY) ## run Chatterbox's tests (Linux; installs 
 
 test-clients: $(CLIENTS_READY) $(CLIENTS_NODE_READY) ## run other people's clients against the server (needs node 20)
 	$(CLIENTS)/bin/python -m pytest tests/clients $(PYTEST_ARGS)
+
+fuzz: $(DEV_READY) ## look for inputs that break something, with Atheris (Linux; FUZZ_SECONDS=60 for each target)
+	@$(BIN)/python -c "import atheris" 2>/dev/null || $(PIP) install --quiet --require-hashes -r requirements/fuzz.txt
+	@for target in messages audio text uploads; do \
+		$(BIN)/python -m tests.fuzz $$target -max_total_time=$(FUZZ_SECONDS) || exit 1; done
 
 lint: $(DEV_READY) ## ruff (lint and format) and mypy
 	$(BIN)/python -m ruff check .
@@ -75,6 +82,15 @@ lint-page: ## biome over the page's scripts and style, where node and npm are th
 
 format-page: $(PAGE_NODE_READY) ## write the page's scripts as biome wants them
 	$(BIOME) format --write static tests/page
+
+# --strict: a package that the service does not know, or a service that does not answer, is a failure.
+audit: $(DEV_READY) ## look for known weaknesses in the packages (asks pypi.org or, with AUDIT=osv, osv.dev) and in our code
+	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive realtime bootstrap
+	@for lock in run cpu dev clients gpu chatterbox; do \
+		echo "requirements/$$lock.txt"; \
+		$(BIN)/pip-audit --strict --progress-spinner off --require-hashes --disable-pip \
+			--vulnerability-service $(AUDIT) --requirement requirements/$$lock.txt || failed=1; \
+	done; exit $${failed:-0}
 
 check: lint lint-page test ## everything that must pass before a change lands
 
@@ -93,9 +109,10 @@ lock: ## write requirements/ anew from pyproject.toml (LOCK_FLAGS=--upgrade)
 	$(LOCK) pyproject.toml --universal --group build --extra dev --constraints requirements/run.txt \
 		--output-file requirements/dev.txt
 	$(LOCK) --universal --group build --constraints requirements/run.txt --output-file requirements/build.txt
-	$(LOCK) pyproject.toml --universal --extra openai --constraints requirements/run.txt \
+	$(LOCK) --group fuzz --output-file requirements/fuzz.txt
+	$(LOCK) pyproject.toml --universal --extra openai --extra otel --constraints requirements/run.txt \
 		--output-file requirements/cpu.txt
-	$(LOCK) pyproject.toml --extra openai --extra gpu --extra chatterbox \
+	$(LOCK) pyproject.toml --extra openai --extra otel --extra gpu --extra chatterbox \
 		--overrides requirements/gpu-overrides.txt --python-platform x86_64-manylinux_2_28 \
 		--output-file requirements/gpu.txt
 	$(LOCK) pyproject.toml --group build --extra dev --extra openai --extra gpu --extra chatterbox \
