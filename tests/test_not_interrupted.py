@@ -289,13 +289,14 @@ async def with_a_loudspeaker(client, *, beside: bytes = b"", after_s: float = 0.
 
 
 async def test_a_loudspeaker_that_is_heard_all_the_time_hardly_breaks_a_reply_off(connect, runtime):
-    """Once; once more where a busy machine has no words for a second. It used to be each word."""
+    """Once; once or twice more where a busy machine has no words for a second. It used to be each
+    word."""
     client = await connect()
     await client.say(quiet(0.3) + clip("ls_6930_0000") + quiet(1))
     await client.until("response.output_audio.delta")
     await with_a_loudspeaker(client)
     done = [e["response"] for e in client.of("response.done")]
-    assert len(done) <= 3
+    assert len(done) <= 4
     assert [word for each in done for word in words_of(each)] == STORY.split()
     assert len(runtime.replier.prompts) == 1
 
