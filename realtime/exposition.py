@@ -218,16 +218,19 @@ def bounded(family: Family, rows: Rows) -> Rows:
 
 
 def counter(name: str, rows: Rows) -> Metric:
-    family = BY_NAME[name]
-    made = CounterMetricFamily(f"banter_{name}", family.help, labels=family.labels)
-    for values, value in bounded(family, rows).items():
-        made.add_metric(values, value)
-    return made
+    return _single(CounterMetricFamily, name, rows)
 
 
 def gauge(name: str, rows: Rows) -> Metric:
+    return _single(GaugeMetricFamily, name, rows)
+
+
+def _single(
+    kind: type[CounterMetricFamily] | type[GaugeMetricFamily], name: str, rows: Rows
+) -> Metric:
+    """One value a row."""
     family = BY_NAME[name]
-    made = GaugeMetricFamily(f"banter_{name}", family.help, labels=family.labels)
+    made = kind(f"banter_{name}", family.help, labels=family.labels)
     for values, value in bounded(family, rows).items():
         made.add_metric(values, value)
     return made
