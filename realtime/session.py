@@ -268,6 +268,8 @@ class Session:
     def _finished(self, response: Response) -> None:
         self._last_response = response
         self._answer()
+        if self._converses:
+            self._speaker.prepare(self.config)  # a history that was shortened is read anew
 
     def _idle(self) -> None:
         """Nobody says anything, and nothing is left to be answered."""

@@ -39,7 +39,8 @@ log = logging.getLogger("banter.speaker")
 
 PREPARED_SHARE = 0.9
 """Of the prompt, for the history that is read ahead. It is shortened here if the words that are
-still to come would not fit: shortened at the reply it would be read anew then, which took 1.9 s."""
+still to come would not fit: shortened at the reply it would be read anew then, which took 1.9 s.
+Somebody who says one word leaves no time for that while he speaks, so it begins after the reply."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,8 @@ class Speaker:
                 task.cancel()
 
     def prepare(self, config: SessionConfig) -> None:
-        """While the caller speaks, the language model reads the history."""
+        """The language model reads the history: after a reply, when all of it may have to be read
+        anew because its begin was left out, and again while the caller speaks."""
         if self.active or (self._preparing and not self._preparing.done()):
             return
         budget = int(self._engines.replier.prompt_tokens * PREPARED_SHARE)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Hashable
+from collections.abc import AsyncGenerator, Hashable, Sequence
 
 import numpy as np
 import pytest
@@ -13,6 +13,7 @@ from realtime.audio import Int16
 from realtime.engines import Delta, Line
 from realtime.engines.llama_lines import delta_of
 from realtime.outbox import OutboxFull
+from realtime.prompt import Message
 from realtime.session import Session
 from realtime.websocket import BINARY_HEADER
 from tests.client import Client, clip, quiet
@@ -101,6 +102,23 @@ async def test_a_reply_is_made_although_the_history_could_not_be_prepared(connec
     done = await client.until("response.done")
     assert done["response"]["status"] == "completed"
     assert prepared.is_set()
+
+
+async def test_after_a_reply_the_history_is_read_with_it(connect, runtime):
+    """Where it was shortened, one word from the caller leaves no time to read all of it anew."""
+    read: asyncio.Queue[list[Message]] = asyncio.Queue()
+
+    async def prepare(prompt: Sequence[Message], *, owner: Hashable) -> None:
+        read.put_nowait(list(prompt))
+
+    runtime.replier.prepare = prepare
+    client = await connect()
+    await client.send("response.create")
+    await client.until("response.done")
+    async with asyncio.timeout(5):
+        prompt = await read.get()
+    assert prompt[-1].role == "assistant"
+    assert prompt[-1].text == "".join(runtime.replier.words)
 
 
 async def test_the_offsets_of_audio_go_on_when_a_running_reply_is_truncated(connect, runtime):
