@@ -43,8 +43,12 @@ ARMS = {
     "no-speculation": ("--speculation", "off"),
     "silence-alone": ("--end-of-turn", "off"),
     "plain": ("--speculation", "off", "--end-of-turn", "off"),
+    "no-partials": (),
 }
 """Options of the servers that can be compared."""
+
+MODULES = {"no-partials": ("benchmarks.without_partials",)}
+"""Arms that no option of the server makes."""
 
 SHORT = ("decision", "transcript", "text", "audio", "dec->audio", "eos->audio")
 
@@ -153,6 +157,7 @@ async def compare(args: argparse.Namespace) -> dict[str, object]:
     runs = []
     for name in args.arms:
         print(f"\n{name}", flush=True)
+        args.module = MODULES.get(name, ("realtime",))
         runs.append((name, *await converse_with(args, *ARMS[name])))
     arms: dict[str, object] = {}
     bars = []

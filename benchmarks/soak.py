@@ -54,6 +54,12 @@ ENDS_WITHIN_S = 90.0
 LOOKS = 8
 """Half a second between two. A look is a connection itself, and may be seen by the next one."""
 
+POOL = 64
+"""Files asked for at once; the pool of asyncio has at most 32 threads."""
+
+UPLOADS = 8
+"""Sound files sent at once, of which some are whole; the server decodes a few at a time."""
+
 AT_REST = ("threads", "files", "tasks", "children")
 BY_LOOKS = ("files", "tasks")
 QUEUE = re.compile(r'^banter_queue_depth\{stage="([^"]+)"\} (\S+)', re.MULTILINE)
@@ -95,7 +101,7 @@ class Soak:
                     key=self.server.key,
                 ) as caller:
                     for _ in range(turns):
-                        await self.turn(caller, next(clips), random)
+                        await self.turn(number, caller, next(clips), random)
                         if self.over.is_set():
                             break
                     self.late_ms += caller.microphone.late_ms
@@ -107,7 +113,7 @@ class Soak:
                     self.run.calls_broken[f"{type(error).__name__}: {error}"] += 1
                 await self.pause(2.0)
 
-    async def turn(self, caller: Caller, clip: Clip, random: Random) -> None:
+    async def turn(self, number: int, caller: Caller, clip: Clip, random: Random) -> None:
         """Say a clip, hear the answer, think."""
         at_s = self.now_s
         turn = await take_turn(caller, clip)
@@ -116,7 +122,10 @@ class Soak:
         failed = any(e.type.endswith(".failed") for e in caller.record.since(0))
         outcome = turn.outcome
         wait_ms = turn.stages_ms[FELT] if outcome == "answered" else None
-        spoken = Spoken(round(at_s, 1), outcome, wait_ms, bool(errors) or failed)
+        long = not number % 2
+        spoken = Spoken(
+            round(at_s, 1), outcome, wait_ms, bool(errors) or failed, clip.name, long_call=long
+        )
         self.run.spoken.append(spoken)
         if spoken.lost:
             print(f"lost at {at_s:.0f} s: {clip.name}, {outcome}", file=sys.stderr, flush=True)
@@ -143,8 +152,14 @@ class Soak:
     # --- the run --------------------------------------------------------------------------------
 
     async def warm_up(self) -> None:
-        """Each trouble once, four at a time, and a turn: threads and models are there then."""
+        """Each trouble once, four at a time, and a turn: threads and models are there then.
+
+        The pools in which files are opened and sound is decoded get all their threads, by being
+        asked for many at once: they grow to their bounds when they like, which is no leak.
+        """
         random, four = Random(self.args.seed), asyncio.Semaphore(4)
+        await asyncio.gather(*(self.server.text("/") for _ in range(POOL)))
+        await asyncio.gather(*(self.rowdy.make("upload", random) for _ in range(UPLOADS)))
 
         async def one(kind: str) -> None:
             async with four:
@@ -179,6 +194,7 @@ class Soak:
             sessions=status.get("sessions", {}).get("open", 0),
             queues={stage: float(depth) for stage, depth in depths},
             children=children,
+            cpu_s=cpu_seconds(self.server.pid),
         )
 
     async def metrics(self) -> str:
@@ -384,6 +400,7 @@ async def soak(args: argparse.Namespace) -> dict[str, Any]:
             for stage in {stage for x in told.samples for stage in x.queues}
         },
         "exit_code": server.exit_code,
+        "spoken": [asdict(x) for x in told.spoken],
         "samples": [asdict(x) for x in told.samples[:: max(1, len(told.samples) // 360)]],
     }
 

@@ -39,6 +39,8 @@ class Sample:
     """Jobs that wait, by stage; empty where the server does not tell."""
     children: int = 0
     """Processes that the server started and that live."""
+    cpu_s: float | None = None
+    """Processor seconds of the server so far."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,9 @@ class Spoken:
     """From the end of speech to the first audio, where it was answered."""
     told: bool = False
     """An error said why it was not."""
+    clip: str = ""
+    long_call: bool = False
+    """In a call that lasts as long as the run."""
 
     @property
     def lost(self) -> bool:
