@@ -20,8 +20,8 @@ from realtime.ephemeral import (
     DEFAULT_SECONDS,
     MAX_SECONDS,
     MIN_SECONDS,
-    EphemeralKeys,
     Grant,
+    ShortLived,
     TooManyKeys,
 )
 from realtime.errors import ProtocolError
@@ -51,7 +51,7 @@ class SecretRoutes:
 
     def __init__(
         self,
-        keys: EphemeralKeys,
+        keys: ShortLived,
         config: SessionConfig,
         voices: Callable[[], Sequence[str]],
         keyring: Keyring,

@@ -1,22 +1,25 @@
 """Keys for a short time: a web page is given one instead of a real key. Pure; time comes in.
 
 A key opens sessions, and nothing else, until it expires, so many at a time, and brings the settings
-that it was made with. It dies with the real key that made it. Bound: `limit` keys that have not
-expired, half of them of one real key; at that, no more are made until one has. Of a key only its
-digest is kept, of its settings their bytes: as objects they would be many times as large.
+that it was made with. It dies with the real key that made it. One process keeps them itself
+(`EphemeralKeys`); several front ends share a secret instead, and keep none (`signed_keys`).
+
+Bound of those that are kept: `limit` keys that have not expired, half of them of one real key; at
+that, no more are made until one has. Of a key only its digest is kept, of its settings their bytes:
+as objects they would be many times as large.
 """
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Protocol
 
 import msgspec
 
 from realtime.errors import ProtocolError
-from realtime.keys import key_bytes
+from realtime.keyring import digest_of
 from realtime.session_config import SessionConfig
 
 PREFIX = "ek_"
@@ -48,6 +51,24 @@ class Grant:
     """The digest of the real key that made it."""
     sessions: int = 1
     """At a time."""
+
+
+class ShortLived(Protocol):
+    """Makes such keys and knows them again."""
+
+    def mint(
+        self,
+        config: SessionConfig,
+        *,
+        seconds: int,
+        now: int,
+        parent: bytes = b"",
+        sessions: int = 1,
+    ) -> tuple[str, Grant]: ...
+
+    def find(self, key: str, *, now: int) -> Grant | None: ...
+
+    def forget(self, parents: Collection[bytes]) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -95,18 +116,18 @@ class EphemeralKeys:
             if len(taken) >= max(1, limit):
                 raise TooManyKeys(min(kept.until for kept in taken) - now)
         key = PREFIX + secrets.token_hex(24)
-        digest = _digest(key)
+        digest = digest_of(key)
         self._grants[digest] = _Kept(now + seconds, settings, parent, sessions)
-        return key, Grant(now + seconds, config, _ticket(digest), parent, sessions)
+        return key, Grant(now + seconds, config, ticket_of(digest), parent, sessions)
 
     def find(self, key: str, *, now: int) -> Grant | None:
         """What a key stands for; None if it was never made here or has expired."""
-        digest = _digest(key)
+        digest = digest_of(key)
         kept = self._grants.get(digest)
         if kept is None or now >= kept.until:
             return None
         config = msgspec.json.decode(kept.settings, type=SessionConfig)
-        return Grant(kept.until, config, _ticket(digest), kept.parent, kept.sessions)
+        return Grant(kept.until, config, ticket_of(digest), kept.parent, kept.sessions)
 
     def forget(self, parents: Collection[bytes]) -> None:
         """The keys that these made open nothing any more."""
@@ -116,9 +137,6 @@ class EphemeralKeys:
         self._grants = {d: kept for d, kept in self._grants.items() if now < kept.until}
 
 
-def _digest(key: str) -> bytes:
-    return hashlib.sha256(key_bytes(key)).digest()
-
-
-def _ticket(digest: bytes) -> str:
+def ticket_of(digest: bytes) -> str:
+    """What a key with this digest is called in counts and logs."""
     return digest.hex()[:16]

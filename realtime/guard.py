@@ -17,7 +17,7 @@ from aiohttp.typedefs import Middleware
 
 from realtime.addresses import Network, caller_of, holder_of
 from realtime.attempts import Attempts
-from realtime.ephemeral import EphemeralKeys, Grant
+from realtime.ephemeral import Grant, ShortLived
 from realtime.keyring import Key, Keyring
 from realtime.keys import PROTOCOL_PREFIX, foreign, offered
 from realtime.openai_error import error_body
@@ -27,10 +27,13 @@ log = logging.getLogger("banter.guard")
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
+GRANT = web.RequestKey("grant", Grant)
+"""What let a request in, where that was a key for a short time."""
+
 
 def guard(
     keyring: Keyring,
-    ephemeral: EphemeralKeys | None = None,
+    ephemeral: ShortLived | None = None,
     *,
     origins: Iterable[str] = (),
     only_here: bool = False,
@@ -49,13 +52,16 @@ def guard(
         if not keyring:
             if _twofold(request) or foreign(request.headers, listed, only_here=only_here):
                 return _foreign(request)
+            if grant := granted(request, ephemeral):
+                request[GRANT] = grant
             return await handler(request)
         if key := keyring.find(offered(request.headers)):
             if not opens(key.roles, request.method, request.path):
                 return _not_allowed(key)
             return await handler(request)
-        grant = granted(request, ephemeral) if ephemeral else None
+        grant = granted(request, ephemeral)
         if grant and keyring.may_talk(grant.parent):
+            request[GRANT] = grant
             return await handler(request)
         address = holder_of(address_of(request, proxies))
         wait_s = failures.failed(address, time.monotonic())
@@ -69,9 +75,9 @@ def address_of(request: web.Request, proxies: Sequence[Network]) -> str:
     return caller_of(request.remote, request.headers.getall(hdrs.X_FORWARDED_FOR, ()), proxies)
 
 
-def granted(request: web.Request, ephemeral: EphemeralKeys) -> Grant | None:
+def granted(request: web.Request, ephemeral: ShortLived | None) -> Grant | None:
     """What a key for a short time stands for, if a request for a session shows one."""
-    if request.method != "GET" or request.path not in SESSION_PATHS:
+    if ephemeral is None or request.method != "GET" or request.path not in SESSION_PATHS:
         return None
     now = int(time.time())
     found = (ephemeral.find(key, now=now) for key in offered(request.headers))

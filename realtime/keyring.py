@@ -141,6 +141,10 @@ class Keyring:
         """How many of them may open sessions."""
         return sum("talk" in key.roles for key in self._keys)
 
+    @property
+    def digests(self) -> tuple[bytes, ...]:
+        return tuple(key.digest for key in self._keys)
+
     def find(self, shown: Iterable[str]) -> Key | None:
         """The key that was shown, if it is one of these."""
         digests = [digest_of(each) for each in shown]

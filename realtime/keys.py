@@ -15,6 +15,8 @@ from urllib.parse import urlsplit
 
 PROTOCOL_PREFIX = "openai-insecure-api-key."
 MIN_KEY_CHARS = 16
+MIN_SECRET_CHARS = 32
+MAX_SECRETS = 4
 MAX_OFFERED = 4
 """Of one request: each is compared with every key there is."""
 
@@ -32,6 +34,22 @@ def parse_keys(value: str) -> tuple[str, ...]:
         if not all(char.isascii() and (char.isalnum() or char in "-._~") for char in key):
             raise ValueError("holds a key with other characters than letters, digits and - . _ ~")
     return keys
+
+
+def parse_secrets(value: str) -> tuple[str, ...]:
+    """Secrets that servers share, from a setting: separated by commas.
+
+    Raises:
+        ValueError: one is too short to be a secret or not printable ASCII, or there are too many.
+    """
+    found = tuple(each for each in (part.strip() for part in value.split(",")) if each)
+    if any(len(each) < MIN_SECRET_CHARS for each in found):
+        raise ValueError(f"holds a secret of less than {MIN_SECRET_CHARS} characters")
+    if not all(each.isascii() and each.isprintable() for each in found):
+        raise ValueError("holds a secret with other characters than printable ASCII")
+    if len(found) > MAX_SECRETS:
+        raise ValueError(f"holds more than {MAX_SECRETS} secrets")
+    return found
 
 
 def offered(headers: Mapping[str, str]) -> list[str]:

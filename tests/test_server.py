@@ -31,6 +31,8 @@ async def test_health_answers_exactly_two_keys(server, runtime):
             assert answer.status == 503
             body = await answer.json()
             assert body == {"status": "error", "models": {"tts": True, "whisper": False}}
+        async with http.get(server.make_url("/")) as answer:
+            assert answer.status == 200, "by which Kubernetes knows a front end whose pools are out"
 
 
 async def test_the_page_comes_with_a_strict_policy(server):

@@ -48,6 +48,15 @@ def test_a_key_that_is_too_short_is_refused_without_showing_it():
     assert "hunter2" not in end.stderr
 
 
+def test_a_shared_secret_that_is_a_key_too_is_refused_without_showing_it():
+    both = "a-secret-of-thirty-two-and-some-more"
+    end = started(BANTER_API_KEYS=f"{KEY},{both}", BANTER_SHARED_SECRET=f"{both[::-1]},{both}")
+    assert end.returncode == 2
+    assert "--shared-secret (BANTER_SHARED_SECRET): it is also a key" in end.stderr
+    assert "openssl rand -hex 32" in end.stderr
+    assert both not in end.stderr
+
+
 @pytest.fixture
 def locked_url(models: dict[str, Path]) -> Iterator[str]:
     yield from run_server("--replier", "echo", "--host", "0.0.0.0", "--api-keys", KEY)

@@ -26,6 +26,7 @@ from tests.security.conftest import KEYS, Serve
 from tests.test_server import until
 
 CLIP = "ls_6930_0000"
+SHARED = "a-secret-that-front-ends-would-share"
 
 
 @dataclass
@@ -47,7 +48,12 @@ async def a_server(folder: Path) -> AsyncIterator[Process]:
             *(sys.executable, "-m", "realtime", "--port", "0", "--replier", "echo"),
             *("--keys-file", str(keys), "--log-level", "debug", "--pacing", "off"),
             cwd=ROOT,
-            env={**os.environ, "PYTHONUNBUFFERED": "1", "BANTER_LLM_KEY": KEYS["monitor"]},
+            env={
+                **os.environ,
+                "PYTHONUNBUFFERED": "1",
+                "BANTER_LLM_KEY": KEYS["monitor"],
+                "BANTER_SHARED_SECRET": SHARED,
+            },
             stdout=file,
             stderr=file,
         )
@@ -106,7 +112,7 @@ async def test_a_call_at_debug_level_leaves_no_key_and_no_word_and_keys_turn_on_
         assert await status(http, server, "office") == 200
     log = server.log.read_text()
     assert "opened by 127.0.0.1 with the key phone" in log
-    for secret in (*KEYS.values(), value, value.removeprefix("ek_")):
+    for secret in (*KEYS.values(), SHARED, value, value.removeprefix("ek_")):
         assert secret not in log
     words = {w for w in re.findall(r"[a-z]{6,}", heard["transcript"].lower())}
     words |= {w for w in re.findall(r"[a-z]{6,}", transcripts()[CLIP].lower())}
