@@ -19,6 +19,8 @@ RUN_READY := $(VENV)/.run-ready
 DEV_READY := $(VENV)/.dev-ready
 CHATTERBOX := .venv-chatterbox
 CHATTERBOX_READY := $(CHATTERBOX)/.ready
+CLUSTER := .venv-cluster
+CLUSTER_READY := $(CLUSTER)/.ready
 CLIENTS := .venv-clients
 CLIENTS_READY := $(CLIENTS)/.ready
 CLIENTS_NODE := tests/clients/node
@@ -33,7 +35,7 @@ LOCK := $(BIN)/uv pip compile --quiet --python-version 3.11 \
 	--custom-compile-command 'make lock' $(LOCK_FLAGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup test test-pace test-page test-chatterbox test-clients fuzz lint lint-page format-page audit check bench wheel lock \
+.PHONY: help run setup test test-pace test-cluster test-page test-chatterbox test-clients fuzz lint lint-page format-page audit check bench wheel lock \
 	browser screenshots clean
 
 help: ## list what can be made
@@ -45,7 +47,7 @@ run: $(RUN_READY) ## start the server (ARGS="--help" shows its options)
 setup: $(DEV_READY) ## make .venv with every pinned package, for working on Banter
 
 test: $(DEV_READY) ## run the tests (PYTEST_ARGS="-k turns"), and those of the page's modules where node is there
-	$(BIN)/python -m pytest --ignore tests/page -m "not pace" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest --ignore tests/page -m "not pace and not cluster" $(PYTEST_ARGS)
 	@tests=$$(find tests/page -name node_modules -prune -o -name '*.test.*js' -print 2>/dev/null | sort); \
 	if test -z "$$tests"; then exit 0; fi; \
 	if ! $(HAS_NODE); \
@@ -54,6 +56,9 @@ test: $(DEV_READY) ## run the tests (PYTEST_ARGS="-k turns"), and those of the p
 
 test-pace: $(DEV_READY) ## run the conversations that take as long as they take, and the faults (seven minutes)
 	$(BIN)/python -m pytest --ignore tests/page -m pace $(PYTEST_ARGS)
+
+test-cluster: $(CLUSTER_READY) ## run front ends behind a real HAProxy and pools on a real Ray (seven minutes; apt-get install haproxy)
+	$(CLUSTER)/bin/python -m pytest tests/cluster $(PYTEST_ARGS)
 
 test-page: $(DEV_READY) ## run the page in a Chromium (six minutes; axe needs node 20)
 	@if $(HAS_NODE) && npm --version >/dev/null 2>&1; then $(MAKE) --no-print-directory $(PAGE_NODE_READY); fi
@@ -118,6 +123,13 @@ lock: ## write requirements/ anew from pyproject.toml (LOCK_FLAGS=--upgrade)
 	$(LOCK) pyproject.toml --group build --extra dev --extra openai --extra gpu --extra chatterbox \
 		--overrides requirements/chatterbox-overrides.txt --constraints requirements/gpu.txt \
 		--python-platform x86_64-manylinux_2_28 --output-file requirements/chatterbox.txt
+	$(LOCK) pyproject.toml --universal --extra openai --extra otel --extra cluster \
+		--constraints requirements/cpu.txt --output-file requirements/cpu-cluster.txt
+	$(LOCK) pyproject.toml --extra openai --extra otel --extra gpu --extra chatterbox --extra cluster \
+		--overrides requirements/gpu-overrides.txt --constraints requirements/gpu.txt \
+		--python-platform x86_64-manylinux_2_28 --output-file requirements/gpu-cluster.txt
+	$(LOCK) pyproject.toml --group build --extra dev --extra cluster --constraints requirements/dev.txt \
+		--python-platform x86_64-manylinux_2_28 --output-file requirements/cluster.txt
 	$(LOCK) pyproject.toml --universal --group build --group clients --extra dev --extra openai \
 		--overrides requirements/clients-overrides.txt --constraints requirements/run.txt \
 		--output-file requirements/clients.txt
@@ -135,7 +147,7 @@ screenshots: $(DEV_READY) ## take the pictures of the page anew, into docs/image
 	$(BIN)/python tests/page/screenshots.py docs/images
 
 clean: ## remove the environments, caches and what was built
-	rm -rf $(VENV) $(CHATTERBOX) $(CLIENTS) $(CLIENTS_NODE)/node_modules $(PAGE_NODE)/node_modules build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(CHATTERBOX) $(CLUSTER) $(CLIENTS) $(CLIENTS_NODE)/node_modules $(PAGE_NODE)/node_modules build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find realtime bootstrap benchmarks tests -name __pycache__ -prune -exec rm -rf {} +
 
 $(BIN)/python:
@@ -166,6 +178,15 @@ $(CHATTERBOX_READY): requirements/chatterbox.txt pyproject.toml | $(BIN)/python
 	@$(CHATTERBOX)/bin/python -m pip --disable-pip-version-check --no-input install --quiet --no-deps \
 		--require-hashes -r requirements/chatterbox.txt
 	@$(CHATTERBOX)/bin/python -m pip --disable-pip-version-check --no-input install --quiet --no-deps \
+		--no-build-isolation --editable .
+	@touch $@
+
+$(CLUSTER_READY): requirements/cluster.txt pyproject.toml | $(BIN)/python
+	@echo "Installing Ray into $(CLUSTER) (the first time, about 300 MB are fetched) ..."
+	@$(PYTHON) -m venv --clear $(CLUSTER)
+	@$(CLUSTER)/bin/python -m pip --disable-pip-version-check --no-input install --quiet --no-deps \
+		--require-hashes -r requirements/cluster.txt
+	@$(CLUSTER)/bin/python -m pip --disable-pip-version-check --no-input install --quiet --no-deps \
 		--no-build-isolation --editable .
 	@touch $@
 

@@ -9,6 +9,7 @@ import logging
 import os
 import signal
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -17,6 +18,8 @@ from aiohttp import web
 import bootstrap
 from realtime.calibration import calibrate
 from realtime.capacity import Capacity
+from realtime.cluster.pools import Pools
+from realtime.cluster.tokens import token
 from realtime.doorway import Doorway, Site, runner_of
 from realtime.errors import BanterError, SettingsError
 from realtime.key_file import read_keys
@@ -29,7 +32,7 @@ from realtime.lineup import (
     names_of,
     plan_of,
     replier_of,
-    without_end_of_turn,
+    without,
 )
 from realtime.log_format import start_logging
 from realtime.metrics import Metrics
@@ -73,6 +76,10 @@ def main() -> None:
         from realtime.doctor import command
 
         sys.exit(command.main(sys.argv[2:], os.environ, _check))
+    if sys.argv[1:2] == ["cluster"]:
+        from realtime.cluster import command as cluster
+
+        sys.exit(cluster.main(sys.argv[2:], os.environ))
     try:
         settings = read_settings(sys.argv[1:], os.environ)
         _check(settings)
@@ -192,10 +199,11 @@ async def _start(settings: Settings) -> tuple[web.AppRunner, Runtime]:
     bootstrap.stay_offline()
     steps.done("bootstrap")
     metrics = Metrics()
+    pools = await _pools(settings, metrics)
     runtime = await load_embedded(
         models,
         replier=replier_of(settings, models, metrics, thread_budget()),
-        voice=engine_of_voice(settings, models, volume, metrics),
+        voice=None if pools else engine_of_voice(settings, models, volume, metrics),
         instructions=settings.instructions,
         budget=thread_budget(),
         metrics=metrics,
@@ -208,6 +216,7 @@ async def _start(settings: Settings) -> tuple[web.AppRunner, Runtime]:
         end_of_turn_required=settings.end_of_turn == "smart-turn",
         reads_words=settings.end_of_turn == "auto",
         steps=steps,
+        pools=pools,
     )
     manners = Manners(
         pacing=Pacing() if settings.pacing == "on" else None,
@@ -229,6 +238,7 @@ async def _start(settings: Settings) -> tuple[web.AppRunner, Runtime]:
         manners,
         capacity,
         keys=Keyring(read_keys(settings.keys_file, settings.api_keys)),
+        shared_secrets=settings.shared_secret,
         limits=_limits(settings),
         log_transcripts=settings.log_transcripts,
         origins=settings.cors_origins,
@@ -273,11 +283,21 @@ def _limits(settings: Settings) -> Limits:
     )
 
 
+async def _pools(settings: Settings, metrics: Metrics) -> Pools | None:
+    """The pools of a cluster, where the engines are to be there."""
+    if settings.engines == "local":
+        return None
+    found = token(settings.volume or bootstrap.default_volume(), make=False)
+    pools = Pools(settings.engines, metrics=metrics, token=found)
+    await pools.start()
+    return pools
+
+
 async def _models(settings: Settings, volume: Path) -> dict[str, Path]:
     """Models on the disk; where that of the end of turn cannot be had, and is not asked for by
     name, the others."""
     plan = plan_of(settings)
-    rest = without_end_of_turn(plan)
+    rest = without(plan, "end_of_turn")
     if settings.end_of_turn != "auto" or rest == plan:
         return await bootstrap.ensure(plan, volume)
     models = await bootstrap.ensure(rest, volume)
@@ -347,14 +367,25 @@ def _check(settings: Settings) -> None:
     Raises:
         SettingsError: one of them; says what to do.
     """
-    keyed = bool(read_keys(settings.keys_file, settings.api_keys))
-    if not (keyed or settings.insecure or is_loopback(settings.host)):
+    keys = read_keys(settings.keys_file, settings.api_keys)
+    if not (keys or settings.insecure or is_loopback(settings.host)):
         raise SettingsError(
             f"--host (BANTER_HOST): others can reach {settings.host}, and no key is set. Set "
             "BANTER_API_KEYS to one or more keys of your choice (try `openssl rand -hex 24`), or "
             "say --insecure on (BANTER_INSECURE=on) to let everybody use this server"
         )
+    if Keyring(keys).find(settings.shared_secret):
+        raise SettingsError(
+            "--shared-secret (BANTER_SHARED_SECRET): it is also a key of this server, and whoever "
+            "has that could make keys for a short time. Set it to another (try `openssl rand "
+            "-hex 32`)"
+        )
     server_context(settings.tls_cert, settings.tls_key)
+    if settings.engines != "local" and find_spec("ray") is None:
+        raise SettingsError(
+            f"--engines (BANTER_ENGINES): '{settings.engines}' needs Ray, which is not installed: "
+            'pip install "banter-voice[cluster]"'
+        )
 
 
 def _say(code: int, message: str) -> int:

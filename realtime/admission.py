@@ -98,6 +98,8 @@ class Admission:
     """True once the server is going away: nobody is let in any more."""
     outage: str = ""
     """Why no turn can be answered now, as long as an engine is down that every turn needs."""
+    elsewhere: Callable[[], str] = lambda: ""
+    """The same of engines on other machines."""
     refused: int = 0
     max_waiting_s: float = 0.0
     waiting_s: Callable[[], float] = lambda: 0.0
@@ -119,8 +121,8 @@ class Admission:
         """What any caller who came now would be told; None if there is a place."""
         if self.draining:
             return Refusal("draining", "the server is shutting down; connect again soon", RESTART_S)
-        if self.outage:
-            return Refusal("unavailable", f"{self.outage}; connect again soon", MENDED_S)
+        if outage := self.outage or self.elsewhere():
+            return Refusal("unavailable", f"{outage}; connect again soon", MENDED_S)
         if self.max_waiting_s and self.waiting_s() > self.max_waiting_s:
             message = (
                 "too much audio is waiting to be worked on, so that a new call would be slow and "

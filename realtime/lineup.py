@@ -46,18 +46,19 @@ def plan_of(settings: Settings) -> bootstrap.Plan:
     voice = voice_of(settings)
     needs_none = voice == "embedded" or settings.voice_folder
     named = "none" if needs_none else CHATTERBOX[voice]
-    return bootstrap.plan_for(
+    plan = bootstrap.plan_for(
         profile_of(settings),
         whisper=settings.whisper or None,
         voice=named,
         llm=settings.replier == "embedded",
         end_of_turn=settings.end_of_turn != "off",
     )
+    return plan if settings.engines == "local" else without(plan, "whisper", "voice")
 
 
-def without_end_of_turn(plan: bootstrap.Plan) -> bootstrap.Plan:
-    """The plan for a start on which that model cannot be had."""
-    models = tuple(model for model in plan.models if model.role != "end_of_turn")
+def without(plan: bootstrap.Plan, *roles: str) -> bootstrap.Plan:
+    """The plan without what these roles need."""
+    models = tuple(model for model in plan.models if model.role not in roles)
     return bootstrap.Plan(plan.profile, models)
 
 

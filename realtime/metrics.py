@@ -113,6 +113,11 @@ class Metrics:
         recent.append(value)
         spread.add(value)
 
+    def spread_count(self, name: str) -> int:
+        """How many values a series had since the start."""
+        spread = self.spreads.get(name)
+        return sum(spread.counts) if spread else 0
+
     def histogram(self, name: str) -> Histogram:
         """The histogram of that name, made on first use."""
         return self.histograms.setdefault(name, Histogram())

@@ -13,6 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from realtime.cluster.pools import Pools
+from realtime.cluster.remote_transcriber import RemoteTranscriber
+from realtime.cluster.remote_voice import RemoteVoice
 from realtime.engines import Engines, Voice
 from realtime.engines.echo import EchoReplier
 from realtime.engines.embedded_voice import EmbeddedVoice
@@ -45,17 +48,27 @@ class AnyVoice(Voice, Restartable, Protocol):
     async def close(self) -> None: ...
 
 
+class _Own(Protocol):
+    """An engine of this process, while it is prepared."""
+
+    def load(self) -> None: ...
+    def warm(self) -> None: ...
+    def start(self) -> None: ...
+
+
 @dataclass
 class Runtime:
     """Built by `load_embedded`; sessions use `engines`, the rest is for the server."""
 
     detector: SileroDetector
-    whisper: WhisperTranscriber
+    whisper: WhisperTranscriber | RemoteTranscriber
     replier: AnyReplier
-    voice: AnyVoice
+    voice: AnyVoice | RemoteVoice
     end_of_turn: SmartTurn | None = None
     reads_words: bool = False
     """Whether the embedded language model, if that replies, says where turns may end."""
+    pools: Pools | None = None
+    """Where the recogniser and the voice are, if not here."""
 
     @property
     def engines(self) -> Engines:
@@ -84,17 +97,21 @@ class Runtime:
 
     def parts(self) -> dict[str, Restartable]:
         """The engines that can be begun anew, by their stage. A language model that is elsewhere
-        has a breaker instead."""
-        parts: dict[str, Restartable] = {
-            "speech_detection": self.detector,
-            "transcription": self.whisper,
-            "voice": self.voice,
-        }
+        has a breaker instead, and pools that are elsewhere say themselves when they are out."""
+        parts: dict[str, Restartable] = {"speech_detection": self.detector}
+        if not isinstance(self.whisper, RemoteTranscriber):
+            parts["transcription"] = self.whisper
+        if not isinstance(self.voice, RemoteVoice):
+            parts["voice"] = self.voice
         if isinstance(self.replier, EmbeddedReplier):
             parts["reply"] = self.replier
         if self.end_of_turn:
             parts["end_of_turn"] = self.end_of_turn
         return parts
+
+    def outage(self) -> str:
+        """Why no turn can be answered where the engines are elsewhere; empty while it can."""
+        return self.pools.outage if self.pools else ""
 
     def describe(self) -> dict[str, str]:
         """Which engine stands behind each seam."""
@@ -115,6 +132,8 @@ class Runtime:
         )
         if self.end_of_turn:
             await self.end_of_turn.close()
+        if self.pools:
+            await self.pools.close()
 
 
 async def load_embedded(
@@ -134,16 +153,24 @@ async def load_embedded(
     end_of_turn_required: bool = False,
     reads_words: bool = False,
     steps: Steps | None = None,
+    pools: Pools | None = None,
 ) -> Runtime:
     """Load the engines of this process in threads of their own, then warm each with a real pass.
 
     Without a `voice` the embedded one speaks. An end-of-turn model that cannot be loaded is left
-    out and silence alone ends turns, unless it is required.
+    out and silence alone ends turns, unless it is required. With `pools`, which have been started,
+    the recogniser and the voice are there.
     """
     steps = steps or Steps()
-    runtime = Runtime(
-        detector=SileroDetector(metrics),
-        whisper=WhisperTranscriber(
+    detector = SileroDetector(metrics)
+    own: tuple[_Own, ...] = (detector,)
+    whisper: WhisperTranscriber | RemoteTranscriber
+    speaks: AnyVoice | RemoteVoice
+    if pools:
+        whisper, speaks = RemoteTranscriber(pools), RemoteVoice(pools)
+    else:
+        spoken = voice or EmbeddedVoice(metrics=metrics)
+        recogniser = WhisperTranscriber(
             models["whisper"],
             threads=budget.whisper,
             metrics=metrics,
@@ -152,12 +179,10 @@ async def load_embedded(
             notes=whisper_notes,
             windows=whisper_windows,
             max_batch=whisper_batch,
-        ),
-        replier=replier,
-        voice=voice or EmbeddedVoice(metrics=metrics),
-        reads_words=reads_words,
-    )
-    own = (runtime.detector, runtime.whisper, runtime.voice)
+        )
+        whisper, speaks = recogniser, spoken
+        own = (detector, recogniser, spoken)
+    runtime = Runtime(detector, whisper, replier, speaks, reads_words=reads_words, pools=pools)
     await asyncio.gather(
         *(asyncio.to_thread(_timed, "loaded", engine.load, engine) for engine in own),
         _load_replier(runtime.replier),

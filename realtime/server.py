@@ -10,7 +10,7 @@ import asyncio
 import errno
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -26,10 +26,10 @@ from realtime.client_secrets import SecretRoutes
 from realtime.cors import Cors
 from realtime.dialect import Beta, speaks_beta
 from realtime.drain import GOING_AWAY, RESTARTING, Callers, close_all, let_finish
-from realtime.ephemeral import EphemeralKeys, Grant
+from realtime.ephemeral import EphemeralKeys, Grant, ShortLived
 from realtime.errors import ProtocolError
 from realtime.exposition import Exposition, Sessions, engine_of
-from realtime.guard import Handler, address_of, granted, guard
+from realtime.guard import GRANT, Handler, address_of, guard
 from realtime.keyring import Key, Keyring, keys_of
 from realtime.keys import offered
 from realtime.lifetime import FOREVER_S, Lifetime
@@ -45,6 +45,7 @@ from realtime.rest.transcriptions import UploadLimits
 from realtime.runtime import Runtime
 from realtime.session import Session
 from realtime.session_config import SessionConfig
+from realtime.signed_keys import SignedKeys
 from realtime.speaker import Manners
 from realtime.steps import Steps
 from realtime.supervisor import Loss, Outage, Supervisor
@@ -81,7 +82,7 @@ CALLERS = web.AppKey("callers", Callers)
 CONFIG = web.AppKey("config", SessionConfig)
 MANNERS = web.AppKey("manners", Manners)
 CAPACITY = web.AppKey("capacity", Capacity)
-EPHEMERAL = web.AppKey("ephemeral", EphemeralKeys)
+EPHEMERAL: web.AppKey[ShortLived] = web.AppKey("ephemeral")
 KEYRING = web.AppKey("keyring", Keyring)
 LIMITS = web.AppKey("limits", Limits)
 LOG_TRANSCRIPTS = web.AppKey("log_transcripts", bool)
@@ -110,6 +111,7 @@ def make_app(
     capacity: Capacity | None = None,
     *,
     keys: Iterable[str] | Keyring = (),
+    shared_secrets: Sequence[str] = (),
     limits: Limits | None = None,
     log_transcripts: bool = False,
     origins: Iterable[str] = (),
@@ -120,12 +122,15 @@ def make_app(
     trace: Callable[[TurnReport], None] | None = None,
 ) -> web.Application:
     """The application around engines that are loaded and started; without a capacity it takes as
-    many sessions as any machine would, without keys it asks for none. `origins` are the web pages
-    that may call it, `only_here` says that no other machine can reach it, `models` are the names of
-    those that are loaded. `trace` gets every turn that is over."""
+    many sessions as any machine would, without keys it asks for none. `shared_secrets` let it know
+    other front ends' keys for a short time. `origins` are the web pages that may call it,
+    `only_here` says that no other machine can reach it, `models` are the names of those that are
+    loaded. `trace` gets every turn that is over."""
     keyring = keys if isinstance(keys, Keyring) else Keyring(keys_of(keys))
     limits, origins = limits or Limits(), tuple(origins)
-    ephemeral = EphemeralKeys()
+    ephemeral: ShortLived = (
+        SignedKeys(shared_secrets, lambda: keyring.digests) if shared_secrets else EphemeralKeys()
+    )
     check = guard(keyring, ephemeral, origins=origins, only_here=only_here, proxies=limits.proxies)
     app = web.Application(middlewares=[count_answers(metrics), check, _packed])
     app[KEYRING], app[LIMITS], app[LOG_TRANSCRIPTS] = keyring, limits, log_transcripts
@@ -139,6 +144,7 @@ def make_app(
         max_waiting_s=limits.waiting_s,
         waiting_s=runtime.waiting_s,
         keys=lambda: keyring.talkers,
+        elsewhere=runtime.outage,
     )
     app[CALLERS], app[STARTED] = Callers(), time.time()
     app[REPORTER], app[EXPOSITION] = TurnReporter(metrics, trace), _exposition(app)
@@ -206,6 +212,7 @@ async def status(request: web.Request) -> web.Response:
     metrics, admission = app[METRICS], app[ADMISSION]
     memory = getattr(app[RUNTIME].engines.voice, "memory", None)
     breaker = getattr(app[RUNTIME].engines.replier, "breaker_report", None)
+    pools = app[RUNTIME].pools
     return web.json_response(
         {
             "version": own_version(),
@@ -222,6 +229,7 @@ async def status(request: web.Request) -> web.Response:
             },
             "capacity": app[CAPACITY].report(),
             "supervisor": app[SUPERVISOR].report(),
+            **({"cluster": pools.report()} if pools else {}),
             **({"reply_endpoint": breaker()} if breaker else {}),
             **({"voice_memory_mib": memory()} if memory else {}),
             "tasks": len(asyncio.all_tasks()),
@@ -238,8 +246,8 @@ async def realtime(request: web.Request) -> web.StreamResponse:
     if "call_id" in request.query:
         body = error_body("there are no calls here to join", code="call_not_found", param="call_id")
         return web.json_response(body, status=404)
+    grant = request.get(GRANT)
     try:
-        grant = granted(request, request.app[EPHEMERAL])
         config = asked_for(request, request.app[CONFIG], grant)
     except ProtocolError as error:
         body = error_body(str(error), code=error.code, param=error.param)

@@ -14,7 +14,7 @@ from typing import Any
 
 from realtime.addresses import Network, parse_networks
 from realtime.errors import SettingsError
-from realtime.keys import parse_keys, parse_origins
+from realtime.keys import parse_keys, parse_origins, parse_secrets
 from realtime.recognition import Windows
 
 INSTRUCTIONS = (
@@ -76,6 +76,14 @@ def _one_of(*choices: str) -> Callable[[str], str]:
         return value
 
     return parse
+
+
+def _engines(value: str) -> str:
+    host, colon, port = value.removeprefix("ray://").rpartition(":")
+    far = value.startswith("ray://") and colon and host and port.isdigit()
+    if not (far or value in ("local", "auto")):
+        raise ValueError("is neither local, auto nor ray://HEAD:PORT")
+    return value
 
 
 def _port(value: str) -> int:
@@ -241,6 +249,16 @@ OPTIONS = (
         "on SIGHUP",
     ),
     Option(
+        "shared-secret",
+        "",
+        parse_secrets,
+        "secret of 32 characters or more that all front ends behind one balancer share, so that a "
+        "key for a short time that one of them made opens sessions on all; give it as a variable, "
+        "flags can be seen by others. Of several, separated by commas, the first signs and all are "
+        "believed. Empty keeps such keys in the process that made them",
+        secret=True,
+    ),
+    Option(
         "tls-cert",
         "",
         _file,
@@ -279,6 +297,14 @@ OPTIONS = (
         "auto",
         _one_of("auto", "embedded", "gpu"),
         "which models: embedded runs on any laptop; auto picks by what the machine has",
+    ),
+    Option(
+        "engines",
+        "local",
+        _engines,
+        "where the recogniser and the voice are: local in this process, or in the pools of a Ray "
+        "cluster, `ray://HEAD:PORT` (the head's port, 6379) or `auto` on a machine that is a node "
+        "of one; see docs/cluster.md",
     ),
     Option(
         "replier",
@@ -499,6 +525,7 @@ class Settings:
     port: int
     api_keys: tuple[str, ...]
     keys_file: Path | None
+    shared_secret: tuple[str, ...]
     tls_cert: Path | None
     tls_key: Path | None
     tls_self_signed: bool
@@ -506,6 +533,7 @@ class Settings:
     insecure: bool
     volume: Path | None
     profile: str
+    engines: str
     replier: str
     llm_url: str
     llm_key: str

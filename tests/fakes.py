@@ -198,8 +198,13 @@ class FakeRuntime:
     def parts(self) -> dict[str, Restartable]:
         return self.parts_
 
+    pools = None
+
     def waiting_s(self) -> float:
         return self.queued_s
+
+    def outage(self) -> str:
+        return ""
 
     def describe(self) -> dict[str, str]:
         return {"whisper": "FakeTranscriber"}

@@ -95,3 +95,15 @@ def test_a_place_is_given_back_once() -> None:
     with pytest.raises(KeyError):
         admission.leave(place, 1.0)
     assert admission.open == 1
+
+
+def test_nobody_is_let_in_while_engines_elsewhere_are_out() -> None:
+    out = ["no replica of voice lives"]
+    admission = Admission(4, elsewhere=lambda: out[0])
+    told = admission.enter(0.0)
+    assert isinstance(told, Refusal)
+    assert told.reason == "unavailable"
+    assert told.message.startswith("no replica of voice lives")
+    assert told.retry_after_s > 0
+    out[0] = ""
+    assert isinstance(admission.enter(0.0), Place)

@@ -23,6 +23,8 @@ LAYERS = {
         " __main__ server websocket rest rest.* runtime watchdog calibration guard steps tls lineup"
         " voices cors opening client_secrets certificate doctor.* doorway revoking key_file"
         " exposition metrics_routes open_files log_format tracing otlp_file"
+        " cluster.command cluster.node cluster.access cluster.deployment cluster.replica"
+        " cluster.router cluster.link"
     ),
     "3 session": (
         "recording session hearing speaker reply ear outbox response requests outputs calls"
@@ -30,9 +32,13 @@ LAYERS = {
         " turn_reporter stopwatch"
         " turn_timing listening ahead doubt idling kept loudspeaker asking"
     ),
-    "2 engines": "aside batcher threads engines engines.*",
+    "2 engines": (
+        "aside batcher threads engines engines.*"
+        " cluster.pools cluster.remote_transcriber cluster.remote_voice cluster.tokens"
+    ),
     "1 pure": (
-        "model_names dialect ephemeral admission shares limits addresses attempts roles keyring"
+        "model_names dialect ephemeral signed_keys admission shares limits addresses attempts roles"
+        " keyring"
         " capacity frames doctor keys"
         " client_events server_events turns sentences speakable conversation items audio"
         " session_config fair_queue batching slots settings errors metrics ids"
@@ -43,6 +49,7 @@ LAYERS = {
         " endpointing backchannel self_hearing"
         " faint_end stretch turn_report log_context metric_families"
         " fault restarts breaker"
+        " cluster cluster.loads cluster.autoscale cluster.wire"
     ),
 }
 """The modules of `realtime`, without that name; `realtime` itself holds a docstring and is pure."""

@@ -188,12 +188,14 @@ class Line:
 class Voice(Protocol):
     """A line -> 16-bit mono at 24 kHz as it is made. Closing the iterator stops it."""
 
-    shortest_chars: int
-    """A first line of fewer characters sounds wrong alone, and waits for what follows it."""
+    @property
+    def shortest_chars(self) -> int:
+        """A first line of fewer characters sounds wrong alone, and waits for what follows it."""
 
-    phrase_words: int
-    """A first line of so many words may end before a phrase, in mid-sentence; 0: that would be
-    heard."""
+    @property
+    def phrase_words(self) -> int:
+        """A first line of so many words may end before a phrase, in mid-sentence; 0: that would be
+        heard."""
 
     def speak(self, line: Line, *, owner: Hashable) -> AsyncGenerator[Int16, None]: ...
 
