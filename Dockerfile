@@ -1,6 +1,7 @@
 # Two images, with no model in either: those lie on the volume at /data. DEPLOYMENT.md says how to run them.
 #   docker build --target cpu -t banter:cpu .     the embedded default, for any machine
 #   docker build --target gpu -t banter:gpu .     the same, and CUDA, Whisper large-v3-turbo, Chatterbox
+#   docker build --target cpu-cluster, --target gpu-cluster     each of them with Ray
 # Packages come before sources: a change of the code installs nothing.
 
 ARG DEBIAN=bookworm-slim
@@ -60,6 +61,17 @@ RUN python /docker/prune.py /opt/banter/lib/python3.11/site-packages \
     && ldconfig \
     && python /docker/imports.py gpu
 
+# With Ray, for the nodes and front ends of a cluster (docs/cluster.md).
+FROM cpu-packages AS cpu-cluster-packages
+COPY requirements/cpu-cluster.txt /requirements/
+RUN --mount=type=cache,target=/root/.cache/pip \
+    pip install --no-compile --no-deps --require-hashes -r /requirements/cpu-cluster.txt
+
+FROM gpu-packages AS gpu-cluster-packages
+COPY requirements/gpu-cluster.txt /requirements/
+RUN --mount=type=cache,target=/root/.cache/pip \
+    pip install --no-compile --no-deps --require-hashes -r /requirements/gpu-cluster.txt
+
 FROM base AS server
 LABEL org.opencontainers.image.title="Banter" \
       org.opencontainers.image.description="A self-hosted realtime voice server: speak, be answered, interrupt" \
@@ -84,6 +96,13 @@ COPY --from=gpu-packages /opt/banter /opt/banter
 # CTranslate2 opens cuBLAS by its name; here is the one that came with torch.
 COPY docker/cuda.conf /etc/ld.so.conf.d/banter.conf
 RUN ldconfig
+COPY --from=source /layer /
+
+FROM gpu AS gpu-cluster
+COPY --from=gpu-cluster-packages /opt/banter /opt/banter
+
+FROM server AS cpu-cluster
+COPY --from=cpu-cluster-packages /opt/banter /opt/banter
 COPY --from=source /layer /
 
 FROM server AS cpu
