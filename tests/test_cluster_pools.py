@@ -146,7 +146,7 @@ async def test_a_link_that_dies_fails_what_was_under_way_and_is_started_again(te
 async def test_without_replicas_nothing_can_be_asked_and_the_start_fails() -> None:
     pools = Pools("empty", metrics=Metrics(), command=fake)
     with pytest.raises(BanterError, match="no replica of transcription and voice lives"):
-        await pools.start(within_s=8.0)
+        await pools.start(within_s=5.0)
 
 
 @pytest.mark.parametrize(
@@ -157,7 +157,7 @@ async def test_a_cluster_that_is_not_there_ends_the_start_with_the_reason(
 ) -> None:
     pools = Pools(kind, metrics=Metrics(), command=fake)
     with pytest.raises(BanterError, match=says):
-        await pools.start(within_s=8.0)
+        await pools.start(within_s=5.0)
 
 
 async def test_a_link_that_cannot_be_kept_up_is_tried_again_and_again(

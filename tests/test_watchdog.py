@@ -167,6 +167,7 @@ def test_a_histogram_counts_each_value_in_its_bucket():
     assert over_limit(told) == {"<=20": 1, "<=100": 1, ">100": 1}
 
 
+@pytest.mark.pace
 async def test_nothing_over_the_limit_runs_on_the_loop_of_a_loaded_server(echo_url):
     """Eight callers say a clip each at the same time and hear it said back, while a ninth sends
     five minutes of audio in one message: by CPU time between two beats, and by the server's own

@@ -71,18 +71,16 @@ def with_an_evil_commit(hub: Hub) -> None:
     hub.repositories[EAR].commit = "../../../evil"
 
 
-def unused_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        return int(closed.getsockname()[1])
-
-
 SMALL = "nested/tokenizer_config.json"
 LIE = HubRepository(
     VOICE, COMMITS[VOICE], files=(PlannedFile(SMALL, len(FILES[VOICE][SMALL]), "e" * 64),)
 )
 OTHER_KIND = HubRepository(VOICE, "main", patterns=("*.json",), required=("model.bin",))
 GREEDY = HubRepository(EAR, "main", patterns=("*.json",))
-DEAD_PORT = unused_port()
+_TAKEN = socket.socket()
+_TAKEN.bind(("127.0.0.1", 0))
+DEAD_PORT = _TAKEN.getsockname()[1]
+"""Taken, so that no other test gets it, and nobody listens."""
 
 STORIES = (
     Story("gated", gated, "is gated: its owners let in", f"Accept .*/{VOICE} and set HF_TOKEN"),

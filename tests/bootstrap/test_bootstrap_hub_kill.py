@@ -73,6 +73,7 @@ def gpu(command: Command, volume: Path) -> list[str]:
     return command("--profile", "gpu", "--volume", volume, plan=hub_plan())
 
 
+@pytest.mark.pace
 def test_killed_at_ten_random_moments_then_complete(
     hub: Hub, volume: Path, command: Command
 ) -> None:

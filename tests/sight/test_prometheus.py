@@ -138,6 +138,7 @@ async def speak(http: aiohttp.ClientSession, url: str) -> None:
     await socket.close()
 
 
+@pytest.mark.pace
 @needs_prometheus
 async def test_the_dashboard_shows_a_spoken_turn_and_every_query_is_one(
     prometheus: str, spoken_url: str

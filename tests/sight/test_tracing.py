@@ -101,6 +101,7 @@ def attributes(span: dict[str, Any]) -> dict[str, Any]:
     return {each["key"]: next(iter(each["value"].values())) for each in span["attributes"]}
 
 
+@pytest.mark.pace
 async def test_a_spoken_turn_is_a_trace_in_the_file_and_at_the_receiver(
     models: dict[str, Path], receiver: tuple[Receiver, str], tmp_path: Path
 ) -> None:
