@@ -16,12 +16,14 @@ from typing import TYPE_CHECKING, NoReturn
 from aiohttp import web
 
 import bootstrap
+from realtime.aside import in_thread
 from realtime.calibration import calibrate
 from realtime.capacity import Capacity
 from realtime.cluster.pools import Pools
 from realtime.cluster.tokens import token
 from realtime.doorway import Doorway, Site, runner_of
 from realtime.errors import BanterError, SettingsError
+from realtime.huge_pages import gather
 from realtime.key_file import read_keys
 from realtime.keyring import Keyring
 from realtime.keys import is_loopback
@@ -130,12 +132,14 @@ async def _serve(settings: Settings) -> int:
         return 0
     try:
         runner, runtime = starting.result()
+        gathering = asyncio.create_task(_gather_memory())
         turning = asyncio.create_task(_turn_keys(runner.app, settings, turned))
         lost = asyncio.create_task(runner.app[LOST].wait())
         await asyncio.wait({stopped, lost}, return_when=asyncio.FIRST_COMPLETED)
         lost.cancel()
-        turning.cancel()
-        await asyncio.wait({turning})
+        for task in (turning, gathering):
+            task.cancel()
+        await asyncio.wait({turning, gathering})
     finally:
         stopped.cancel()
     if not stopping.is_set():
@@ -151,6 +155,12 @@ async def _serve(settings: Settings) -> int:
     if not await _closed(runtime) or runner.app[SUPERVISOR].abandoned:
         _leave(0)
     return 0
+
+
+async def _gather_memory() -> None:
+    """After the listener is open: nobody waits for it."""
+    gathered = await in_thread(gather)
+    log.info("%d MB are in huge pages now", gathered // 2**20)
 
 
 async def _hurry(lost: asyncio.Event, hurry: asyncio.Event) -> None:

@@ -144,6 +144,8 @@ class EmbeddedReplier:
         params.n_threads_http = SLOTS + 2
         params.api_keys, params.verbosity, params.ui = [self._key], 0, False
         params.hostnames = [self._address()]
+        if sys.platform == "linux":  # as memory of its own the weights can be huge pages
+            params.load_mode = xllamacpp.llama_load_mode.LLAMA_LOAD_MODE_NONE
         self._server = xllamacpp.Server(params)
 
     def _address(self) -> str:
