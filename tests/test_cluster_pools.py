@@ -13,7 +13,7 @@ import pytest
 
 from realtime.batching import SPECULATION
 from realtime.cluster import pools as pools_module
-from realtime.cluster.pools import OwnerNames, Pools
+from realtime.cluster.pools import REMEMBERED, OwnerNames, Pools
 from realtime.cluster.remote_transcriber import RemoteTranscriber
 from realtime.cluster.remote_voice import RemoteVoice
 from realtime.engines import Line, Utterance
@@ -187,3 +187,16 @@ async def test_two_calls_of_one_owner_have_one_name_until_both_are_over() -> Non
             assert first == second != other
         assert names.known("me") == first
     assert names.known("me") == ""
+
+
+async def test_a_listener_is_known_again_with_his_next_line_until_many_others_came() -> None:
+    names = OwnerNames()
+    with names.named("me") as first:
+        pass
+    with names.named("you"), names.named("me") as again:
+        assert again == first
+    for number in range(REMEMBERED + 1):
+        with names.named(number):
+            pass
+    with names.named("me") as anew:
+        assert anew != first

@@ -16,6 +16,7 @@ import socket
 import subprocess  # nosec B404
 import sys
 import time
+from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable, Hashable, Iterator
 from typing import Any
 
@@ -51,6 +52,9 @@ MAX_UNSENT_BYTES = 16 * 2**20
 """That wait to be written to the link; beyond it what is asked for is refused (`Saturated`)."""
 
 SECRETS = ("BANTER_API_KEYS", "BANTER_SHARED_SECRET", "BANTER_LLM_KEY")
+REMEMBERED = 256
+"""Owners with nothing under way whose names are kept; four times the places of a front end."""
+
 READ_BYTES = 2**18
 ENDED_WITHIN_S = 10.0
 
@@ -281,11 +285,13 @@ class Pools:
 
 
 class OwnerNames:
-    """Names for owners, which may be anything hashable, as long as something of theirs is under
-    way."""
+    """Names for owners, which may be anything hashable. One who has nothing under way keeps his as
+    long as few others come: between two lines of a reply a voice has to know that it is the same
+    listener, who still hears the first."""
 
     def __init__(self) -> None:
         self._names: dict[Hashable, tuple[str, int]] = {}
+        self._idle: OrderedDict[Hashable, str] = OrderedDict()
         self._next = 0
 
     def known(self, owner: Hashable) -> str:
@@ -295,7 +301,7 @@ class OwnerNames:
     @contextlib.contextmanager
     def named(self, owner: Hashable) -> Iterator[str]:
         name, uses = self._names.get(owner, ("", 0))
-        if not uses:
+        if not uses and not (name := self._idle.pop(owner, "")):
             name, self._next = f"{self._next}", self._next + 1
         self._names[owner] = (name, uses + 1)
         try:
@@ -306,6 +312,9 @@ class OwnerNames:
                 self._names[owner] = (name, uses)
             else:
                 del self._names[owner]
+                self._idle[owner] = name
+                if len(self._idle) > REMEMBERED:
+                    self._idle.popitem(last=False)
 
 
 def link_command(address: str, fd: int) -> list[str]:
