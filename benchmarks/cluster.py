@@ -37,6 +37,7 @@ from benchmarks.arrivals import endless, think_s
 from benchmarks.balancer import started_balancer
 from benchmarks.caller import Caller, call
 from benchmarks.clips import Clip, add_clips_option, in_seeded_order, load_clips
+from benchmarks.cpu import busy_seconds
 from benchmarks.crowd import clips_of_length
 from benchmarks.latency import STAGES, answered, converse, stage_spreads
 from benchmarks.plot import Line, Panel, svg
@@ -48,6 +49,9 @@ from benchmarks.turn import Turn, session_with, take_turn
 FELT = "end of speech -> first audio"
 LONG_LOOK_S = 120.0
 """After the head was killed: Ray's processes wait a minute for it."""
+
+IDLE_S = 10.0
+"""Before the callers come, while it is measured what the cluster takes of the machine at rest."""
 
 SETTLE_S = 6.0
 """Between what is done to the cluster and the next."""
@@ -203,8 +207,9 @@ async def crowd(args: argparse.Namespace, made: Cluster) -> dict[str, Any]:
     """Many callers, spread over the front ends by the balancer."""
     async with front_ends(made, 2, args.replier) as servers, balanced(servers) as url:
         people = Crowd(lambda _: url, clips_of_length(load_clips(args.clips)), args.seed)
+        idle_cores = await taken(busy_seconds, IDLE_S)
         people.begin(args.callers)
-        await asyncio.sleep(args.seconds)
+        caller_cores = await taken(time.process_time, args.seconds)
         await people.end()
         served = [(await s.status()).get("sessions", {}).get("served") for s in servers]
         replicas = await asyncio.to_thread(made.report)
@@ -214,9 +219,21 @@ async def crowd(args: argparse.Namespace, made: Cluster) -> dict[str, Any]:
         "callers": args.callers,
         "seconds": args.seconds,
         "served": served,
+        "idle_cores": idle_cores,
+        "caller_cores": caller_cores,
         "replicas": {pool: len(p["replicas"]) for pool, p in replicas.get("pools", {}).items()},
         **told,
     }
+
+
+async def taken(spent_s: Callable[[], float | None], seconds: float) -> float | None:
+    """Cores that are taken in the next seconds, by a count of processor seconds."""
+    before_s, begun_s = spent_s(), time.monotonic()
+    await asyncio.sleep(seconds)
+    after_s = spent_s()
+    if before_s is None or after_s is None:
+        return None
+    return round((after_s - before_s) / (time.monotonic() - begun_s), 3)
 
 
 def outcome_of(turns: list[Said]) -> dict[str, Any]:

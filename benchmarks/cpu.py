@@ -1,8 +1,9 @@
-"""The processor time of a process and of those that it started, as Linux counts it."""
+"""The processor time of a process and of those that it started, and of all others, by Linux."""
 
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -46,3 +47,35 @@ def cpu_seconds(pid: int | None) -> float | None:
             if each == pid:
                 return None
     return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def busy_seconds() -> float | None:
+    """Processor seconds that all processes of the machine have used since its start, all cores
+    together; None where the system does not tell."""
+    try:
+        ticks = Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]
+    except OSError:
+        return None
+    user, nice, system, _idle, _waiting, *others = (int(tick) for tick in ticks)
+    return (user + nice + system + sum(others)) / os.sysconf("SC_CLK_TCK")
+
+
+class Others:
+    """How much of the machine processes take that are not this one or its children."""
+
+    def __init__(self) -> None:
+        self._begun_s = time.perf_counter()
+        self._before = self._taken_s()
+
+    @property
+    def cores(self) -> float | None:
+        """On average since it was made; None where the system does not tell."""
+        taken_s = self._taken_s()
+        if taken_s is None or self._before is None:
+            return None
+        passed_s = time.perf_counter() - self._begun_s
+        return round(max(0.0, (taken_s - self._before) / passed_s), 2)
+
+    def _taken_s(self) -> float | None:
+        busy_s, own = busy_seconds(), os.times()
+        return None if busy_s is None else busy_s - sum(own[:4])
