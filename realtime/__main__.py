@@ -159,8 +159,10 @@ async def _serve(settings: Settings) -> int:
 
 async def _gather_memory() -> None:
     """After the listener is open: nobody waits for it."""
-    gathered = await in_thread(gather)
-    log.info("%d MB are in huge pages now", gathered // 2**20)
+    try:
+        log.info("%d MB are in huge pages now", await in_thread(gather) // 2**20)
+    except Exception:  # everything works without
+        log.exception("memory was not gathered")
 
 
 async def _hurry(lost: asyncio.Event, hurry: asyncio.Event) -> None:

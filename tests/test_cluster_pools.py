@@ -195,6 +195,11 @@ async def test_a_listener_is_known_again_with_his_next_line_until_many_others_ca
         pass
     with names.named("you"), names.named("me") as again:
         assert again == first
+    with names.named("me") as cut_off:
+        names.forget("me")
+    with names.named("me") as after_it:
+        assert after_it != cut_off == first
+    first = after_it
     for number in range(REMEMBERED + 1):
         with names.named(number):
             pass

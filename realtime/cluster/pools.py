@@ -179,8 +179,10 @@ class Pools:
                     yield answer
             finally:
                 del self._calls[number]
-                if not ended and writer and writer is self._writer:
-                    writer.write(packed(Cancel(number)))  # however full: it makes room
+                if not ended:
+                    self._owners.forget(owner)
+                    if writer and writer is self._writer:
+                        writer.write(packed(Cancel(number)))  # however full: it makes room
 
     def _write(self, message: ToLink) -> None:
         writer = self._writer
@@ -287,16 +289,22 @@ class Pools:
 class OwnerNames:
     """Names for owners, which may be anything hashable. One who has nothing under way keeps his as
     long as few others come: between two lines of a reply a voice has to know that it is the same
-    listener, who still hears the first."""
+    listener, who still hears the first. One who was cut off hears nothing, and comes as another."""
 
     def __init__(self) -> None:
         self._names: dict[Hashable, tuple[str, int]] = {}
+        self._cut_off: set[Hashable] = set()
         self._idle: OrderedDict[Hashable, str] = OrderedDict()
         self._next = 0
 
     def known(self, owner: Hashable) -> str:
         """The name of an owner who has something under way; empty for any other."""
         return self._names.get(owner, ("", 0))[0]
+
+    def forget(self, owner: Hashable) -> None:
+        """His call was cut off: once nothing of his is under way, his name is gone."""
+        if owner in self._names:
+            self._cut_off.add(owner)
 
     @contextlib.contextmanager
     def named(self, owner: Hashable) -> Iterator[str]:
@@ -312,6 +320,9 @@ class OwnerNames:
                 self._names[owner] = (name, uses)
             else:
                 del self._names[owner]
+                if owner in self._cut_off:
+                    self._cut_off.remove(owner)
+                    return
                 self._idle[owner] = name
                 if len(self._idle) > REMEMBERED:
                     self._idle.popitem(last=False)

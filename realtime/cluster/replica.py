@@ -32,6 +32,7 @@ from realtime.cluster.wire import TRANSCRIPTION, VOICE, known, plain
 from realtime.engines import Line, Utterance
 from realtime.engines.whisper import WhisperTranscriber
 from realtime.errors import BanterError, StageError, TranscriptionError, VoiceError
+from realtime.huge_pages import gather
 from realtime.lineup import engine_of_voice, plan_of
 from realtime.metrics import Metrics
 from realtime.settings import Settings, read_settings
@@ -134,6 +135,7 @@ class TranscriptionReplica(Replica):
         )
         await asyncio.to_thread(whisper.load)
         await asyncio.to_thread(whisper.warm)
+        await asyncio.to_thread(gather)
         whisper.start()
         self._engine = whisper
 
@@ -180,6 +182,7 @@ class VoiceReplica(Replica):
         voice = engine_of_voice(settings, models, volume, self.metrics)
         await asyncio.to_thread(voice.load)
         await asyncio.to_thread(voice.warm)
+        await asyncio.to_thread(gather)
         voice.start()
         self._engine = voice
 

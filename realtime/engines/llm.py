@@ -28,6 +28,7 @@ from realtime.engines.llama_lines import delta_of, progress_of, refusal_of
 from realtime.engines.llm_folder import SOCKET, make_folder
 from realtime.engines.turnstile import GaveWay, Place, Turnstile
 from realtime.errors import ReplyError, Saturated
+from realtime.huge_pages import possible
 from realtime.metrics import Metrics
 from realtime.prompt import Message, newer_half, plain
 from realtime.slots import PREPARATION, Slots
@@ -144,7 +145,7 @@ class EmbeddedReplier:
         params.n_threads_http = SLOTS + 2
         params.api_keys, params.verbosity, params.ui = [self._key], 0, False
         params.hostnames = [self._address()]
-        if sys.platform == "linux":  # as memory of its own the weights can be huge pages
+        if possible():  # as memory of its own the weights can be huge pages
             params.load_mode = xllamacpp.llama_load_mode.LLAMA_LOAD_MODE_NONE
         self._server = xllamacpp.Server(params)
 
