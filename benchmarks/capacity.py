@@ -27,7 +27,7 @@ from benchmarks.planning.cluster import Cluster, Layout
 from benchmarks.planning.doorway import fronts_for
 from benchmarks.planning.habits import SPEECH, Habits, Replies, read_clips
 from benchmarks.planning.scaling import Policy
-from benchmarks.planning.service import Machine, Spread, named, read_machine
+from benchmarks.planning.service import Machine, Spread, named, read_front, read_machine
 from benchmarks.planning.sizing import ANY_PLACES, Aim, Sizing, row
 from benchmarks.plot import Line, Panel, svg
 from benchmarks.report import Cell, emit, percentile, table
@@ -89,9 +89,7 @@ def habits_of(args: argparse.Namespace, machine: Machine) -> Habits:
 def cluster_of(args: argparse.Namespace) -> Cluster:
     """What is rented, but for its size."""
     machine = read_machine(named(args.machine))
-    front = machine.front if args.one_machine else read_machine(named(args.front)).front
-    if front is None:
-        raise ValueError(f"{args.front} does not tell of front ends")
+    front = read_front(named(args.machine if args.one_machine else args.front))
     return Cluster(
         machine,
         front,
@@ -140,6 +138,7 @@ def curve(args: argparse.Namespace, cluster: Cluster, habits: Habits) -> Facts:
     floor_ms = round(sizing.floor_ms, 1)
     return {
         "floor_p95_ms": floor_ms,
+        "floor_dry_percent": round(100 * sizing.floor.dry_share, 2),
         "front_end_carries": sizing.places,
         "carried": carried,
         "rows": rows,

@@ -144,6 +144,8 @@ def main() -> None:
     parser.add_argument("--clips", type=Path, metavar="DIR", help="recordings (tests/data)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the JSON line there too")
     args = parser.parse_args()
+    if "in_server" in args.parts and (args.device == "cuda" or args.whisper or args.chatterbox):
+        parser.error("in_server is of the embedded engines: name the --parts without it")
     told = {}
     if args.json and args.json.exists():
         told = json.loads(args.json.read_text(encoding="utf-8"))

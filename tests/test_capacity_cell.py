@@ -146,6 +146,7 @@ def test_a_pause_that_is_over_takes_its_question_back(answers: bool, taken_back:
     assert taken == taken_back
 
 
+@pytest.mark.pace
 def test_callers_are_refused_as_often_as_erlang_says() -> None:
     """20 callers on average for 20 places, in and out for two hours."""
     busy = cluster(8, places=20)
@@ -179,6 +180,7 @@ def sizing(**given: object) -> Sizing:
     return Sizing(base, habits(speculates=True), cell=2, seconds=40.0, **given)  # type: ignore[arg-type]
 
 
+@pytest.mark.pace
 def test_a_slow_front_end_has_fewer_places_and_the_gpus_carry_as_much() -> None:
     """Eight more than it carries would wait for its cores, not for a GPU."""
     slow = FrontEnd(1.0, Line(0.0, 0.050), caller_cores=0.05)
@@ -193,6 +195,7 @@ def test_a_slow_front_end_has_fewer_places_and_the_gpus_carry_as_much() -> None:
     assert burdened.most(2) > 2 * burdened.places
 
 
+@pytest.mark.pace
 def test_what_is_carried_meets_the_aim_and_a_fifth_more_does_not() -> None:
     sized = sizing()
     most = sized.most(2)
@@ -200,6 +203,7 @@ def test_what_is_carried_meets_the_aim_and_a_fifth_more_does_not() -> None:
     assert not sized.good(sized.run(2, 1.2 * most))
 
 
+@pytest.mark.pace
 def test_gpus_grow_with_the_conversations_and_carry_them() -> None:
     sized = sizing()
     needed = [sized.gpus_for(n) for n in (1, 50, 100, 200, 400, 5_000)]
@@ -209,11 +213,13 @@ def test_gpus_grow_with_the_conversations_and_carry_them() -> None:
     assert needed[-1] == -(-5_000 // a_gpu)
 
 
+@pytest.mark.pace
 def test_who_wants_less_waiting_needs_more() -> None:
     patient, hasty = sizing(aim=Aim(400.0)), sizing(aim=Aim(50.0))
     assert hasty.gpus_for(300) > patient.gpus_for(300)
 
 
+@pytest.mark.pace
 def test_a_cell_and_twice_as_much_agree() -> None:
     sized = sizing()
     a_gpu = 0.8 * sized.most(2) / 2

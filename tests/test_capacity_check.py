@@ -16,7 +16,16 @@ from benchmarks.planning import lines
 from benchmarks.planning.check import Measured, compared, read_measured
 from benchmarks.planning.fitting import chunk_voice, fitted
 from benchmarks.planning.habits import noticed
-from benchmarks.planning.service import FOLDER, ChunkVoice, Line, Spread, named, read_machine
+from benchmarks.planning.service import (
+    FOLDER,
+    ChunkVoice,
+    FrontEnd,
+    Line,
+    Spread,
+    named,
+    read_front,
+    read_machine,
+)
 from benchmarks.report import percentile
 from benchmarks.speech_shape import pieces, stretches
 from tests.planned import cluster, habits
@@ -41,6 +50,16 @@ def test_a_file_that_lacks_something_is_named(tmp_path: Path) -> None:
     path.write_text('{"name": "half", "measured": true}')
     with pytest.raises(ValueError, match=r"half\.json is no file of service times"):
         read_machine(path)
+
+
+def test_a_front_end_needs_nothing_else_in_its_file(tmp_path: Path) -> None:
+    path = tmp_path / "front.json"
+    line = {"fixed_s": 0.0, "each_s": 0.05}
+    path.write_text(json.dumps({"front_end": {"cores": 8, "end_of_turn": line}}))
+    assert read_front(path) == FrontEnd(8, Line(0.0, 0.05))
+    path.write_text("{}")
+    with pytest.raises(ValueError, match=r"front\.json does not tell of a front end"):
+        read_front(path)
 
 
 def test_a_line_is_found_again_from_its_runs() -> None:
@@ -77,6 +96,7 @@ def test_chatterbox_as_it_was_measured_becomes_lines() -> None:
     assert 0.003 < flow.each_s < 0.012  # seconds of two cores for a token
 
 
+@pytest.mark.pace
 def test_lines_in_simulated_time_are_about_as_quick_as_measured() -> None:
     told = json.loads((RESULTS / "2026-11-30-chatterbox-turbo-cpu.json").read_text())
     for row in lines.compared(told):
@@ -156,6 +176,7 @@ def run_main(monkeypatch: pytest.MonkeyPatch, *options: str) -> None:
     capacity.main()
 
 
+@pytest.mark.pace
 def test_the_curve_from_end_to_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -140,6 +140,19 @@ def read_machine(path: Path) -> Machine:
         raise ValueError(f"{path} is no file of service times: {error!r}") from error
 
 
+def read_front(path: Path) -> FrontEnd:
+    """The front end of such a file, which need not tell of anything else.
+
+    Raises:
+        ValueError: it does not tell of one; the message names the file.
+    """
+    told = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        return _front(told["front_end"], _factors(told).get("end_of_turn", 1.0))
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} does not tell of a front end: {error!r}") from error
+
+
 def named(name: str) -> Path:
     """The file of a name in `benchmarks/service`, or a path as it is."""
     inside = FOLDER / f"{name}.json"
@@ -148,8 +161,7 @@ def named(name: str) -> Path:
 
 def _machine(told: Mapping[str, Any]) -> Machine:
     device, heard, voice = told["device"], told["transcription"], told["voice"]
-    front = told.get("front_end")
-    served = {stage: each["factor"] for stage, each in told.get("in_server", {}).items()}
+    front, served = told.get("front_end"), _factors(told)
     return Machine(
         name=told["name"],
         measured=told["measured"],
@@ -161,6 +173,11 @@ def _machine(told: Mapping[str, Any]) -> Machine:
         warm_s=told.get("warm_s", 60.0),
         about={key: told[key] for key in ("machine", "sources", "notes") if key in told},
     )
+
+
+def _factors(told: Mapping[str, Any]) -> dict[str, float]:
+    """What runs in a server take over what they take alone, by stage."""
+    return {stage: each["factor"] for stage, each in told.get("in_server", {}).items()}
 
 
 def _front(told: Mapping[str, Any], served: float) -> FrontEnd:
