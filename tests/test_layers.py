@@ -33,7 +33,7 @@ LAYERS = {
         " turn_timing listening ahead doubt idling kept loudspeaker asking"
     ),
     "2 engines": (
-        "aside batcher threads engines engines.*"
+        "aside batcher threads huge_pages engines engines.*"
         " cluster.pools cluster.remote_transcriber cluster.remote_voice cluster.tokens"
     ),
     "1 pure": (
