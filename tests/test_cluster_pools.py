@@ -189,6 +189,19 @@ async def test_two_calls_of_one_owner_have_one_name_until_both_are_over() -> Non
     assert names.known("me") == ""
 
 
+@pytest.mark.parametrize("error", [asyncio.CancelledError(), StageError("the link is gone")])
+async def test_what_cuts_a_call_off_is_not_swallowed(error: BaseException) -> None:
+    names = OwnerNames()
+
+    def cut_off() -> None:
+        with names.named("me"):
+            names.forget("me")
+            raise error
+
+    with pytest.raises(type(error)):
+        cut_off()
+
+
 async def test_a_listener_is_known_again_with_his_next_line_until_many_others_came() -> None:
     names = OwnerNames()
     with names.named("me") as first:

@@ -23,6 +23,7 @@ from typing import Any
 from realtime.cluster.tokens import token_variables
 from realtime.cluster.wire import (
     POOLS,
+    VOICE,
     Cancel,
     Failed,
     FromLink,
@@ -179,10 +180,10 @@ class Pools:
                     yield answer
             finally:
                 del self._calls[number]
-                if not ended:
+                if not ended and pool == VOICE:
                     self._owners.forget(owner)
-                    if writer and writer is self._writer:
-                        writer.write(packed(Cancel(number)))  # however full: it makes room
+                if not ended and writer and writer is self._writer:
+                    writer.write(packed(Cancel(number)))  # however full: it makes room
 
     def _write(self, message: ToLink) -> None:
         writer = self._writer
@@ -320,12 +321,16 @@ class OwnerNames:
                 self._names[owner] = (name, uses)
             else:
                 del self._names[owner]
-                if owner in self._cut_off:
-                    self._cut_off.remove(owner)
-                    return
-                self._idle[owner] = name
-                if len(self._idle) > REMEMBERED:
-                    self._idle.popitem(last=False)
+                self._rest(owner, name)
+
+    def _rest(self, owner: Hashable, name: str) -> None:
+        """Nothing of his is under way any more."""
+        if owner in self._cut_off:
+            self._cut_off.remove(owner)
+        else:
+            self._idle[owner] = name
+            if len(self._idle) > REMEMBERED:
+                self._idle.popitem(last=False)
 
 
 def link_command(address: str, fd: int) -> list[str]:
