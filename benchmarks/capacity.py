@@ -259,7 +259,7 @@ def main() -> None:
         what, told = "surge", surge(args, cluster, habits)
     else:
         what, told = "curve", curve(args, cluster, habits)
-    given = {k: str(v) if isinstance(v, Path) else v for k, v in vars(args).items()}
+    given = {k: v.name if isinstance(v, Path) else v for k, v in vars(args).items()}
     given.pop("json"), given.pop("plot"), given.pop("check")
     machine = cluster.machine
     about = {"machine": machine.name, "measured": machine.measured, **machine.about}
