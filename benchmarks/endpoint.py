@@ -9,6 +9,9 @@ pause is complete or incomplete, and how long each lasts then. What is shipped i
 of the policies that make people wait no longer on average than plain silence of some length, the
 one that cuts off the fewest pauses in mid-clause and of those that were in the recordings.
 
+The end-of-turn model is asked where the words leave a doubt. How much of a doubt is picked too: so
+little that not to ask costs hardly anything.
+
 The pick is also tried on recordings that it was not made on: the clips are dealt into two halves,
 and each half is judged by what the other one picks.
 """
@@ -76,8 +79,14 @@ COMPLETE_MS = (200, 260, 300, 340, 400, 460)
 INCOMPLETE_MS = (600, 700, 800, 900, 1_000, 1_200, 1_500)
 BY_SOUND = (0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.985)
 BY_BOTH = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
+UNSURE = (0.001, 0.01, 0.02, 0.05, 0.1, 0.2)
+"""Words are believed alone where a sound of these probabilities would not outvote them."""
+MORE_CUT, MORE_MS = 2.0, 5.0
+"""What it may cost not to listen: percent of the pauses in mid-clause and of those that were in the
+recordings, ms of the mean wait."""
 AS_SILENCE_MS = {"high": 400, "nothing set": 500, "medium": 600, "low": 900}
 """What each may cost on average: as much as plain silence of this length."""
+KINDS = (END, MID_CLAUSE, NATURAL)
 MEDIANS_MS = tuple(range(200, 1_050, 50))
 NEAR_SAMPLES = EAR_RATE_HZ // 4
 """The ear's last speech lies no further before a cut."""
@@ -205,6 +214,46 @@ def pick(tried: Tried, silent: Tried, eagerness: str) -> tuple[Policy, Outcome]:
     silence_ms = AS_SILENCE_MS[eagerness]
     [plain] = [found for policy, found in silent if policy.waits == exactly(silence_ms)]
     return best(tried, (MID_CLAUSE, NATURAL), mean_ms=plain.mean_ms)
+
+
+def sparing(policy: Policy, pauses: Sequence[Pause], turns: Sequence[Turn]) -> Tried:
+    """The same policy, asking the end-of-turn model less and less often."""
+    less = [replace(policy, waits=replace(policy.waits, unsure=unsure)) for unsure in UNSURE]
+    return tried_on(less, pauses, turns)
+
+
+def seldom(tried: Tried) -> Policy:
+    """The one that asks least often and costs hardly anything beside always asking."""
+    (_, always), *_ = tried
+
+    def cheap(found: Outcome) -> bool:
+        kinds = (MID_CLAUSE, NATURAL)
+        more = max(found.cut_percent[kind] - always.cut_percent[kind] for kind in kinds)
+        return more <= MORE_CUT and found.mean_ms <= always.mean_ms + MORE_MS
+
+    return [policy for policy, found in tried if cheap(found)][-1]
+
+
+def asked_percent(policy: Policy, pauses: Sequence[Pause], kind: str) -> float:
+    """Of the pauses of a kind, how many the end-of-turn model hears."""
+    asked = policy.asks_sound(Pauses([p for p in pauses if p.kind == kind], {}))
+    return 100 * float(asked.mean())
+
+
+def asking_table(pauses: Sequence[Pause], turns: Sequence[Turn]) -> str:
+    """What it costs to ask the end-of-turn model less often, for all that is shipped."""
+    rows: list[list[Any]] = []
+    for name, shipped_policy in shipped().items():
+        if not shipped_policy.reads:
+            continue
+        tried = sparing(shipped_policy, pauses, turns)
+        for policy, found in tried:
+            asked = [asked_percent(policy, pauses, kind) for kind in KINDS]
+            cut = found.cut_percent[MID_CLAUSE], found.cut_percent[NATURAL]
+            picked = "*" if policy == seldom(tried) else ""
+            rows.append([f"{name}, {policy.waits.unsure}", *asked, *cut, found.mean_ms, picked])
+    heads = ["unsure", *(f"asked of {kind} %" for kind in KINDS)]
+    return table([*heads, MID_CLAUSE, NATURAL, "mean", "picked"], rows)
 
 
 def row(name: str, policy: Policy, found: Outcome) -> list[Any]:
@@ -353,6 +402,7 @@ def main() -> None:
     }
     headings = ["", MID_CLAUSE, SENTENCE_END, NATURAL, "median", "mean", "p95", "policy"]
     print(table(headings, [row(name, *each) for name, each in rows.items()]), "\n")
+    print(asking_table(pauses, turns), "\n")
     held = halves(pauses, turns)
     lines = {"plain silence": silent, "sound": heard, "sound and words": read}
     curve = list(zip(MEDIANS_MS, *map(frontier, lines.values()), strict=True))

@@ -18,7 +18,8 @@ from realtime.endpointing import BOTH, Verdict, Waits, Weights, log_probability,
 
 ASKED_MS = 120
 """The silence that the end-of-turn model hears."""
-SOUND_KNOWN_MS = 180
+SOUND_MS = 60
+SOUND_KNOWN_MS = ASKED_MS + SOUND_MS
 WORDS_KNOWN_MS = 260
 """As `speculation.transcript_ms` and `.read_ms` tell it on two cores, from 60 ms on."""
 RIDGE = 0.5
@@ -60,24 +61,37 @@ class Policy:
     def ends_at(self, pauses: Pauses) -> Milliseconds:
         """When silence that goes on would end the turn, for each pause."""
         ends = np.full(len(pauses.lasted_ms), float(self.waits.silence_ms))
-        sound = pauses.sound if self.listens else np.full(len(ends), np.nan)
-        words = pauses.words if self.reads else np.full(len(ends), np.nan)
-        if self.listens:
-            wanted = [self._after(s, None, reading=self.reads) for s in sound]
-            ends = _later(ends, SOUND_KNOWN_MS, wanted, known=~np.isnan(sound))
-        if self.reads:
-            wanted = [self._after(*each) for each in zip(sound, words, strict=True)]
-            ends = _later(ends, WORDS_KNOWN_MS, wanted, known=~np.isnan(words))
-        return ends
+        nobody = np.full(len(ends), np.nan)
+        words, asked = pauses.words if self.reads else nobody, self.asks_sound(pauses)
+        sound = np.where(asked, pauses.sound, np.nan)
+        wanted = [self._after(np.nan, each) for each in words]
+        ends = _later(ends, WORDS_KNOWN_MS, wanted, known=~np.isnan(words))
+        known_ms = np.where(np.isnan(words), SOUND_KNOWN_MS, WORDS_KNOWN_MS + SOUND_MS)
+        wanted = [self._after(*each) for each in zip(sound, words, strict=True)]
+        return _later(ends, known_ms, wanted, known=~np.isnan(sound))
 
-    def _after(self, sound: float, words: float | None, *, reading: bool = False) -> int:
-        heard = None if np.isnan(sound) else sound
-        read = None if words is None or np.isnan(words) else words
-        return self.waits.after(Verdict(heard, read, reading), self.both)
+    def asks_sound(self, pauses: Pauses) -> NDArray[np.bool_]:
+        """Of which pauses the sound is judged: words that leave no doubt spare it that."""
+        if not self.listens:
+            return np.zeros(len(pauses.sound), bool)
+        read = pauses.words if self.reads else np.full(len(pauses.sound), np.nan)
+        wants = [self.waits.wants_sound(self._verdict(np.nan, w), np.inf, self.both) for w in read]
+        return np.array(wants, bool) & ~np.isnan(pauses.sound)
+
+    def _after(self, sound: float, words: float) -> int:
+        return self.waits.after(self._verdict(sound, words), self.both)
+
+    def _verdict(self, sound: float, words: float) -> Verdict:
+        heard, read = (None if np.isnan(each) else each for each in (sound, words))
+        return Verdict(heard, read, listening=self.listens)
 
 
 def _later(
-    ends: Milliseconds, known_ms: int, wanted: Sequence[int], *, known: NDArray[np.bool_]
+    ends: Milliseconds,
+    known_ms: Milliseconds | int,
+    wanted: Sequence[int],
+    *,
+    known: NDArray[np.bool_],
 ) -> Milliseconds:
     """What becomes of these ends when after `known_ms` others are wanted."""
     changes = known & (ends > known_ms)

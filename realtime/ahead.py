@@ -19,6 +19,7 @@ from realtime.engines import Engines, Transcript
 from realtime.hearing import utterance_of
 from realtime.metrics import Metrics
 from realtime.partials import Own, Partials
+from realtime.reading_ahead import Prompt, ReadingAhead
 from realtime.session_config import Transcription
 from realtime.speculation import DRAFTS_A_TURN, Read, Speculation
 from realtime.turns import SpeechStopped, TurnDetector, TurnPaused
@@ -29,7 +30,8 @@ class Ahead:
     it ends; `drop` where it comes to nothing.
 
     `tell` gets what is to be appended to the words of the turn; `plan` says what would be replied
-    to some words, or None; `reads` whether the words of a pause are judged.
+    to some words, or None; `prompt` what would be read for that; `reads` whether the words of a
+    pause are judged.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class Ahead:
         speculates: bool,
         tell: Callable[[str], None],
         plan: Callable[[Transcript], Plan | None],
+        prompt: Prompt,
         reads: Callable[[], bool],
     ) -> None:
         self.settings: Transcription | None = None
@@ -53,6 +56,9 @@ class Ahead:
         self._tell, self._plan, self._reads = tell, plan, reads
         self._tells = False
         self._partials = Partials(engines.transcriber, owner=owner, own=own, metrics=metrics)
+        self._reading = engines.reader and ReadingAhead(
+            engines.reader, owner=owner, own=own, prompt=prompt, metrics=metrics
+        )
         self._speculation = Speculation(
             free=lambda: engines.transcriber.free,
             begin=self._begin_draft,
@@ -66,7 +72,9 @@ class Ahead:
         self._speculation.start(start, words=self._doubt.on)
         if self._tells or self._doubt.on:
             asked = utterance_of(np.zeros(0, np.int16), self.settings)
-            self._partials.begin(start, asked, self._told, self._doubt.hear)
+            self._partials.begin(start, asked, self._told, self._hypothesis)
+            if self._reading:
+                self._reading.begin()
 
     def hear(self, position: int, read: Read) -> None:
         """Audio was heard up to `position`; `read` gives that of the turn."""
@@ -102,6 +110,12 @@ class Ahead:
         """Nothing of the turn is needed any more."""
         self._speculation.drop()
         self._partials.finish()
+
+    def _hypothesis(self, text: str) -> None:
+        """All that was said so far, as it was understood now."""
+        self._doubt.hear(text)
+        if self._reading:
+            self._reading.hear(text, speaking=self._turns.voiced)
 
     def _told(self, delta: str) -> None:
         if self._doubt.on:

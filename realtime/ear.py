@@ -12,9 +12,9 @@ skipped, until the gate shuts. A frame's probability is that of the window that 
 last sample. So a voiced frame may wait for up to 31 ms until its window is full; an unvoiced one is
 silence at once.
 
-A pause within a turn is put before the end-of-turn model, if there is one and its verdict can
-change anything. Audio does not wait for the verdict: it counts from the frame on that comes next,
-and until then, or when there is none, silence alone ends the turn.
+A pause within a turn is put before the end-of-turn model, if there is one, where the words of the
+turn are not looked for or leave a doubt, and a verdict can change anything. Audio does not wait for
+the verdict: it counts from the frame on that comes next.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ from realtime.audio import (
     ms_to_samples,
     samples_to_ms,
 )
+from realtime.endpointing import JUDGED_AFTER_MS
 from realtime.engines import EndOfTurn, HearingState, SpeechDetector
 from realtime.engines.speech_detector import WINDOW_SAMPLES
 from realtime.errors import StageError
@@ -71,9 +72,9 @@ TAIL_SAMPLES = ms_to_samples(TAIL_MS, EAR_RATE_HZ)
 
 Spawn = Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]
 
-JUDGED_AFTER_SAMPLES = ms_to_samples(120, EAR_RATE_HZ)
-"""Silence after which a pause is put before the end-of-turn model. Sooner would be too often, and
-at the expense of the recogniser, which begins with the pause."""
+JUDGED_AFTER_SAMPLES = ms_to_samples(JUDGED_AFTER_MS, EAR_RATE_HZ)
+"""Silence of a pause that the end-of-turn model hears, however late it is asked: of longer ones it
+believes more that they are the end, of those in mid-clause too."""
 
 JUDGED_SAMPLES = 8 * EAR_RATE_HZ
 """Of the turn so far, what the end-of-turn model is given."""
@@ -130,7 +131,7 @@ class Ear:
         self._supplied = 0
         self._listened = 0
         self._found: list[TurnEvent] = []
-        self.turns = TurnDetector()
+        self.turns = TurnDetector(listens=end_of_turn is not None)
         self._detection: TurnDetection | None = None
 
     def close(self) -> None:
@@ -310,28 +311,26 @@ class Ear:
         return events
 
     def _judge(self, told: Sequence[TurnEvent]) -> None:
-        """A pause goes to the end-of-turn model once it has lasted a while; what comes after it
-        ends the asking."""
+        """A pause goes to the end-of-turn model once, when that is wanted; what comes after it ends
+        the asking."""
         for event in told:
             self.close()
             self._unjudged = event if isinstance(event, TurnPaused) else None
-        pause, position = self._unjudged, self.turns.position
-        if pause is None or position - pause.last_speech < JUDGED_AFTER_SAMPLES:
-            return
-        if not self.turns.in_turn:
+        pause = self._unjudged
+        if self._end_of_turn is None or pause is None or not self.turns.wants_sound:
             return
         self._unjudged = None
-        if self._end_of_turn and self.turns.settings.waits.asks:
-            start = max(self.turns.keep_from, position - JUDGED_SAMPLES)
-            self._judging = self._spawn(self._ask(pause, self._log.read(start, position)))
+        end = pause.last_speech + JUDGED_AFTER_SAMPLES
+        audio = self._log.read(max(self.turns.keep_from, end - JUDGED_SAMPLES), end)
+        self._judging = self._spawn(self._ask(self._end_of_turn, pause, audio))
 
-    async def _ask(self, pause: TurnPaused, audio: Int16) -> None:
-        """Tell the turn detector what the model thinks; without an answer nothing changes."""
-        assert self._end_of_turn is not None
+    async def _ask(self, model: EndOfTurn, pause: TurnPaused, audio: Int16) -> None:
+        """Tell the turn detector what the model thinks, or that it says nothing."""
         try:
-            complete = await self._end_of_turn.complete(audio, owner=self._owner)
+            complete = await model.complete(audio, owner=self._owner)
         except StageError as error:
             log.warning("%s: a pause was not judged: %s", self._owner, error)
+            self.turns.decide(pause.last_speech, listening=False)
             return
         self.turns.decide(pause.last_speech, sound=complete)
 

@@ -1,16 +1,18 @@
 """How long a pause lasts until it ends the turn: what the client asked for, what models say.
 
-One model listens to the sound of the turn, the other reads its words and says whether they may end
-here. The first is quick and easily wrong, the second comes later and is right more often; together
-they are better than either. A pause that is probably the end ends the turn soon, one that is hardly
-the end may last long, and for one that nobody has said anything about plain silence counts.
+One model reads the words of the turn and says whether they may end here, the other listens to its
+sound. The first is right more often; together they are better than either. The second is asked
+where the words are not known, or leave a doubt that it could settle: on two cores its run takes
+from all others what they are waited for. A pause that is probably the end ends the turn soon, one
+that is hardly the end may last long, and for one that nobody has said anything about plain silence
+counts.
 Pure arithmetic in milliseconds; the figures were chosen by `benchmarks/endpoint.py`.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 Eagerness = Literal["auto", "low", "medium", "high"]
@@ -29,6 +31,8 @@ class Verdict:
     """By what was said: the probability that no word follows."""
     reading: bool = False
     """The words are being looked for and will be read."""
+    listening: bool = False
+    """There is a model for the sound, which answers when it is asked."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,15 @@ class Weights:
             score += self.words * log_probability(verdict.words)
         return 1 / (1 + math.exp(-score))
 
+
+JUDGED_AFTER_MS = 120
+"""Silence after which the sound is judged where the words are not looked for, and what the model
+hears of it in any case. Sooner would be too often, and at the expense of the recogniser, which
+begins with the pause."""
+
+BEFORE_MS = 120
+"""Words that are not known so long before silence alone would end the turn may come too late: the
+sound is judged."""
 
 FLOOR = 1e-3
 """A probability below this says no more than this: of which word a model rules out most surely
@@ -79,16 +92,36 @@ class Waits:
     """By the sound alone."""
     read: Levels
     """By the words, and the sound where it is known."""
+    unsure: float = 0.05
+    """A sound that is so improbably the end, or so improbably not, is not reckoned with: words that
+    it would outvote are believed alone."""
 
     def after(self, verdict: Verdict, both: Weights = BOTH) -> int:
         """The wait of a pause of which this is known."""
         if verdict.words is not None:
+            if self.wants_sound(verdict, math.inf, both):
+                return max(self.silence_ms, self.read.complete_ms)
             weights = WORDS_ALONE if verdict.sound is None else both
             return self.read.after(weights.together(verdict))
         if verdict.sound is None:
             return self.silence_ms
         wait_ms = self.heard.after(verdict.sound)
         return max(wait_ms, self.silence_ms) if verdict.reading else wait_ms
+
+    def wants_sound(self, verdict: Verdict, silence_ms: float, both: Weights = BOTH) -> bool:
+        """Whether the sound should be judged, of a pause that lasted so long."""
+        if not verdict.listening or verdict.sound is not None:
+            return False
+        if verdict.words is not None:
+            return self._in_doubt(verdict, both)
+        late_ms = self.silence_ms - BEFORE_MS
+        return silence_ms >= (late_ms if verdict.reading else JUDGED_AFTER_MS)
+
+    def _in_doubt(self, verdict: Verdict, both: Weights) -> bool:
+        """Whether words that are known leave it to the sound."""
+        either = (replace(verdict, sound=sound) for sound in (self.unsure, 1 - self.unsure))
+        least, most = (both.together(each) for each in either)
+        return least < self.read.least <= most
 
     @property
     def asks(self) -> bool:
@@ -107,9 +140,9 @@ NOTHING_SET = Waits(SILENCE_MS, Levels(0.8, 260, 900), Levels(0.4, 340, 1_200))
 """On average people wait as long as with plain silence of `SILENCE_MS`; within that these cut off
 the fewest pauses in which more was to come."""
 
-MEDIUM = Waits(600, Levels(0.8, 400, 900), Levels(0.64, 400, 1_200))
+MEDIUM = Waits(600, Levels(0.8, 400, 900), Levels(0.64, 400, 1_200), 0.01)
 EAGERNESS: dict[Eagerness, Waits] = {
-    "low": Waits(900, Levels(0.95, 460, 1_200), Levels(0.7, 460, 1_200)),
+    "low": Waits(900, Levels(0.95, 460, 1_200), Levels(0.7, 460, 1_200), 0.02),
     "medium": MEDIUM,
     "high": Waits(400, Levels(0.1, 340, 700), Levels(0.4, 260, 780)),
     "auto": MEDIUM,

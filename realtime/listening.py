@@ -21,6 +21,7 @@ from realtime.errors import StageError
 from realtime.metrics import Metrics
 from realtime.outbox import Outbox
 from realtime.partials import Own
+from realtime.reading_ahead import Prompt
 from realtime.session_config import SessionConfig
 from realtime.speaker import Speaker
 from realtime.turns import SpeechStarted, SpeechStopped, TurnEvent, TurnPaused, TurnResumed
@@ -32,7 +33,7 @@ QUIET_GRACE_MS = 300
 
 
 class Listening:
-    """One session's ear. `tell`, `plan` and `reads` are those of `Ahead`."""
+    """One session's ear. `tell`, `plan`, `prompt` and `reads` are those of `Ahead`."""
 
     def __init__(
         self,
@@ -49,6 +50,7 @@ class Listening:
         stopped: Callable[[SpeechStopped], None],
         tell: Callable[[str], None],
         plan: Callable[[Transcript], Plan | None],
+        prompt: Prompt,
         reads: Callable[[], bool],
     ) -> None:
         self._outbox, self._speaker = outbox, speaker
@@ -66,6 +68,7 @@ class Listening:
             speculates=speculates,
             tell=tell,
             plan=plan,
+            prompt=prompt,
             reads=reads,
         )
         self.configure(config)

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from realtime import client_events, server_events
@@ -30,6 +30,7 @@ from realtime.listening import Listening
 from realtime.log_context import ITEM
 from realtime.metrics import Metrics
 from realtime.outbox import Outbox
+from realtime.prompt import Message
 from realtime.response import Response
 from realtime.session_config import ServerVad, SessionConfig
 from realtime.speaker import Manners, Speaker
@@ -111,6 +112,7 @@ class Session:
             stopped=self._stop,
             tell=lambda delta: self._hearing.tell_delta(self._item_id, delta),
             plan=self._plan,
+            prompt=self._prompt,
             reads=lambda: manners.speculates and engines.reader is not None and self._answers,
         )
         self._ear, self._ahead = self.listening.ear, self.listening.ahead
@@ -207,9 +209,16 @@ class Session:
 
     def _plan(self, heard: Transcript) -> Plan | None:
         """What would be replied if the turn were over, and these its words."""
-        if not self._manners.speculates or self._hearing.busy or not self._answers:
-            return None
-        return self._speaker.plan(self.config, heard)
+        return self._speaker.plan(self.config, heard) if self._speculates else None
+
+    def _prompt(self, words: str) -> Sequence[Message] | None:
+        """What the language model would read of a turn that begins with these words."""
+        return self._speaker.prompt(self.config, words) if self._speculates else None
+
+    @property
+    def _speculates(self) -> bool:
+        """Whether anything may be begun for a turn that is not over."""
+        return self._manners.speculates and not self._hearing.busy and self._answers
 
     def _take_item_id(self) -> str:
         """The id of the item that is being heard; what comes next has another."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -123,6 +123,15 @@ class Speaker:
         except Exception:
             self._metrics.count("replies.prepare_failed")
             log.debug("session %s: nothing prepared", self._owner, exc_info=True)
+
+    def prompt(self, config: SessionConfig, words: str) -> Sequence[Message] | None:
+        """What would be read for a reply to these words; None as with `plan`, and while the history
+        is being read."""
+        preparing = self._preparing and not self._preparing.done()
+        if preparing or self.active or not self._engines.replier.spare:
+            return None
+        heard = Transcript(words, "", 0.0)
+        return self._asking.plan(self._conversation, config, heard).question.prompt
 
     def plan(self, config: SessionConfig, heard: Transcript) -> Plan | None:
         """What the reply would be made of, if these were the caller's last words; None while there

@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 
-from realtime.audio import EAR_RATE_HZ, ms_to_samples
+from realtime.audio import EAR_RATE_HZ, ms_to_samples, samples_to_ms
 from realtime.endpointing import SILENCE_MS, Verdict, Waits, exactly
 
 ONSET_GAP_MS = 120
@@ -147,6 +147,8 @@ class TurnDetector:
     """One caller's turns. Push frames in order; get the events that each one causes."""
 
     settings: TurnSettings = field(default_factory=TurnSettings)
+    listens: bool = False
+    """Somebody judges the sound of a pause where `wants_sound` says so."""
     state: State = State.IDLE
     position: int = 0
     """Samples pushed so far."""
@@ -209,14 +211,23 @@ class TurnDetector:
         sound: float | None = None,
         words: float | None = None,
         reading: bool | None = None,
+        listening: bool | None = None,
     ) -> None:
         """Take what is now known of the pause that began at `last_speech`, as `Verdict` names it.
         It counts from the next frame on; what is said of an earlier pause is ignored.
         """
         if self.state is State.PAUSE and last_speech == self._last_speech:
-            said = {"sound": sound, "words": words, "reading": reading}
+            said = {"sound": sound, "words": words, "reading": reading, "listening": listening}
             known = {name: value for name, value in said.items() if value is not None}
             self._verdict = replace(self._verdict, **known)  # type: ignore[arg-type]
+
+    @property
+    def wants_sound(self) -> bool:
+        """Whether the sound of the pause should be judged now."""
+        if self.state is not State.PAUSE or not self.settings.waits.asks:
+            return False
+        silence_ms = samples_to_ms(self._silence, EAR_RATE_HZ)
+        return self.settings.waits.wants_sound(self._verdict, silence_ms)
 
     def reset(self) -> None:
         """Forget an onset or a turn in progress; what was heard so far belongs to no later turn."""
@@ -280,15 +291,19 @@ class TurnDetector:
             case Action.BRIDGE:
                 self._silence, self._last_speech = 0, self.position
             case Action.RESUME:
-                self._silence, self._last_speech, self._verdict = 0, self.position, Verdict()
+                self._silence, self._last_speech, self._verdict = 0, self.position, self._nothing()
                 return [TurnResumed(self.position)]
         return []
+
+    def _nothing(self) -> Verdict:
+        """What is known of a pause before anybody judged it."""
+        return Verdict(listening=self.listens)
 
     def _pause(self) -> TurnPaused:
         return TurnPaused(self.position, self._last_speech)
 
     def _start(self, start: int, *, continues: bool = False) -> SpeechStarted:
-        self._turn_start, self._verdict = start, Verdict()
+        self._turn_start, self._verdict = start, self._nothing()
         return SpeechStarted(start, continues)
 
     def _stop(self, *, split: bool) -> SpeechStopped:

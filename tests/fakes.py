@@ -71,6 +71,13 @@ class FakeReader:
     says: float | Exception = 1.0
     prompts: list[Sequence[Message]] = field(default_factory=list)
     gate: asyncio.Event | None = None
+    ahead: list[str] = field(default_factory=list)
+    """Words that were read before a pause."""
+
+    async def read(self, prompt: Sequence[Message], *, owner: Hashable) -> None:
+        self.ahead.append(prompt[-1].text)
+        if self.gate:
+            await self.gate.wait()
 
     async def ends(self, prompt: Sequence[Message], *, owner: Hashable) -> float:
         self.prompts.append(prompt)

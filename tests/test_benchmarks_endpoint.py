@@ -51,7 +51,7 @@ def test_the_wait_counts_from_the_last_voiced_sample():
 
 
 def test_a_verdict_ends_nothing_before_it_is_known():
-    at_once = Levels(0.8, 20, 1_000)
+    at_once = Levels(0.4, 20, 1_000)
     early = Pauses([Pause("a#0", END, None, 0.0, {120: 0.9}, words=0.9)], {})
     for policy, known_ms in ((LISTENS, SOUND_KNOWN_MS), (READS, WORDS_KNOWN_MS)):
         hasty = replace(policy, waits=Waits(500, at_once, at_once))
@@ -63,8 +63,9 @@ def test_a_policy_waits_as_the_server_does(complete, words):
     pauses = Pauses([replace(end(complete, 0.0), words=words)], {})
     assert outcome(LISTENS, pauses).waits_ms == (float(WAITS.after(Verdict(complete))),)
     if words is not None:
-        both = WAITS.after(Verdict(complete, words))
-        assert outcome(READS, pauses).waits_ms == (float(both),)
+        asked = WAITS.wants_sound(Verdict(words=words, listening=True), 500)
+        known = Verdict(complete if asked else None, words)
+        assert outcome(READS, pauses).waits_ms == (float(WAITS.after(known)),)
 
 
 def test_the_weights_are_those_that_tell_ends_from_pauses():

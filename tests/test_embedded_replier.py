@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -69,3 +70,88 @@ async def test_a_server_that_brought_nothing_is_not_let_go_of(replier):
     server, replier._silences = replier._server, 1
     await replier.close()
     assert replier._lost == [server]
+
+
+class Ahead:
+    """Reads ahead until it may stop, or fails."""
+
+    def __init__(self) -> None:
+        self.gate = asyncio.Event()
+        self.error: Exception | None = None
+        self.order: list[str] = []
+
+    async def ahead(self, messages) -> None:
+        self.order.append("ahead")
+        await self.gate.wait()
+        if self.error:
+            raise self.error
+        self.order.append("read")
+
+    async def ends(self, messages) -> float:
+        self.order.append("ends")
+        return 0.5
+
+
+@pytest.fixture
+def ahead(replier) -> Ahead:
+    replier._reader = Ahead()
+    return replier._reader
+
+
+async def test_what_is_being_read_ahead_is_waited_for_and_not_read_twice(replier, ahead):
+    """In another slot, while its own is busy, nothing would be there of what was read."""
+    reading = asyncio.create_task(replier.read(PROMPT, owner="a"))
+    await asyncio.sleep(0.01)
+    await replier.read(PROMPT, owner="a")
+    asking = asyncio.create_task(replier.ends(PROMPT, owner="a"))
+    await asyncio.sleep(0.01)
+    assert await replier.ends(PROMPT, owner="b") == 0.5
+    assert ahead.order == ["ahead", "ends"]
+    ahead.gate.set()
+    assert await asking == 0.5
+    await reading
+    assert ahead.order == ["ahead", "ends", "read", "ends"]
+    assert replier._ahead == {}
+
+
+async def test_who_waits_for_it_no_more_does_not_end_it(replier, ahead):
+    reading = asyncio.create_task(replier.read(PROMPT, owner="a"))
+    await asyncio.sleep(0)
+    asking = asyncio.create_task(replier.ends(PROMPT, owner="a"))
+    await asyncio.sleep(0.01)
+    asking.cancel()
+    await asyncio.wait({asking})
+    ahead.gate.set()
+    await reading
+    assert ahead.order == ["ahead", "read"]
+
+
+async def test_nothing_is_read_ahead_while_others_are_at_work(replier, ahead):
+    async with replier._turnstile.admit(owner="b"):
+        await replier.read(PROMPT, owner="a")
+    assert ahead.order == []
+
+
+@pytest.mark.parametrize("error", [ReplyError("no"), KeyError("prompt"), OSError("gone")])
+async def test_reading_ahead_that_fails_is_no_loss(replier, ahead, error):
+    ahead.error = error
+    ahead.gate.set()
+    await replier.read(PROMPT, owner="a")
+    assert await replier.ends(PROMPT, owner="a") == 0.5
+    assert replier.trouble == ""
+
+
+async def test_who_hangs_up_while_his_words_are_read_leaves_nothing(replier, ahead):
+    reading = asyncio.create_task(replier.read(PROMPT, owner="a"))
+    await asyncio.sleep(0.01)
+    reading.cancel()
+    await asyncio.wait({reading})
+    assert reading.cancelled()
+    assert await replier.ends(PROMPT, owner="a") == 0.5
+
+
+async def test_reading_ahead_has_an_end(replier, ahead, monkeypatch):
+    monkeypatch.setattr("realtime.engines.llm.AHEAD_S", 0.01)
+    await replier.read(PROMPT, owner="a")
+    assert ahead.order == ["ahead"]
+    assert replier._ahead == {}

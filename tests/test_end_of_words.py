@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from realtime.engines.end_of_words import bare, probability_of_end, up_to
+from realtime.engines.end_of_words import bare, probability_of_end
 
 
 def answer(**likely: float) -> dict:
@@ -26,14 +26,6 @@ def answer(**likely: float) -> dict:
 )
 def test_the_recognisers_own_mark_is_left_out(told, words):
     assert bare(told) == words
-
-
-def test_the_prompt_ends_with_the_last_word():
-    prompt = "<s>What is that?<e>\n<s>What is that?<end>\n<s>assistant\n"
-    assert up_to(prompt, "What is that?") == "<s>What is that?<e>\n<s>What is that"
-    assert up_to("<s>The end.<end>", "The end.") == "<s>The end"
-    with pytest.raises(ValueError, match="not found"):
-        up_to(prompt, "nothing of it")
 
 
 def test_marks_and_the_turns_end_count_and_words_and_ellipses_do_not():

@@ -25,7 +25,7 @@ from realtime.session_config import SemanticVad, ServerVad, SessionConfig
 
 probabilities = st.floats(0, 1)
 said = st.none() | probabilities
-verdicts = st.builds(Verdict, said, said, st.booleans())
+verdicts = st.builds(Verdict, said, said, st.booleans(), st.booleans())
 UNKNOWN = Verdict()
 WAITS = Waits(500, Levels(0.8, 200, 1_000), Levels(0.4, 300, 1_200))
 
@@ -51,6 +51,42 @@ def test_while_words_are_looked_for_the_sound_alone_ends_nothing_before_silence_
     assert WAITS.after(Verdict(0.9, reading=True)) == 500
     assert WAITS.after(Verdict(0.1, reading=True)) == 1_000
     assert WAITS.after(Verdict(reading=True)) == 500
+
+
+IN_DOUBT = 0.08
+"""Words that a sound of the end makes complete, and one of anything else incomplete."""
+
+
+def test_the_sound_is_judged_where_words_leave_a_doubt():
+    for words, wanted in ((0.001, False), (IN_DOUBT, True), (0.9, False)):
+        heard = Verdict(words=words, listening=True)
+        assert WAITS.wants_sound(heard, 60) is wanted
+        assert not WAITS.wants_sound(replace(heard, listening=False), 60)
+        assert not WAITS.wants_sound(replace(heard, sound=0.5), 60)
+
+
+def test_the_sound_is_judged_where_words_are_not_looked_for_or_come_late():
+    nothing = Verdict(listening=True)
+    assert [WAITS.wants_sound(nothing, ms) for ms in (100, 120, 500)] == [False, True, True]
+    reading = replace(nothing, reading=True)
+    assert [WAITS.wants_sound(reading, ms) for ms in (120, 360, 380)] == [False, False, True]
+
+
+def test_while_the_sound_is_waited_for_silence_counts():
+    asked = Verdict(words=IN_DOUBT, listening=True)
+    assert WAITS.after(asked) == 500
+    assert WAITS.after(replace(asked, sound=0.99)) == 300
+    assert WAITS.after(replace(asked, sound=0.01)) == 1_200
+    assert WAITS.after(replace(asked, listening=False)) in (300, 1_200)
+    slow = replace(WAITS, read=Levels(0.4, 700, 1_200))
+    assert slow.after(asked) == 700
+
+
+@given(verdicts, st.floats(0, 2_000))
+def test_what_was_judged_is_judged_no_more(verdict, silence_ms):
+    for waits in (by_model(), *EAGERNESS.values()):
+        if verdict.sound is not None or not verdict.listening:
+            assert not waits.wants_sound(verdict, silence_ms)
 
 
 @given(verdicts)

@@ -160,6 +160,26 @@ async def test_it_tells_words_that_may_end_here_from_those_that_may_not(replier)
     assert await ends("...") == 1.0
 
 
+async def test_of_words_that_were_read_ahead_only_the_rest_is_read(replier):
+    read = []
+    ask = replier._reader._ask
+
+    async def watched(path, body):
+        answer = await ask(path, body)
+        if path == "/completion":
+            read.append(answer["timings"]["prompt_n"])
+        return answer
+
+    replier._reader._ask = watched
+    system = Message("system", "Be kind to everybody, and say little.")
+    said = "We need a plastic snake and a big toy frog for the kids."
+    await replier.read([system, Message("user", "We need a plastic snake and a big")], owner="a")
+    assert await replier.ends([system, Message("user", said)], owner="a") > 0.1
+    ahead, left = read
+    assert ahead > 15
+    assert left <= 6
+
+
 async def test_closing_the_stream_frees_the_slot(replier):
     prompt = [Message("user", "Tell me a very long story.")]
     for _ in range(12):

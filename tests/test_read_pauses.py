@@ -10,7 +10,8 @@ from realtime.endpointing import by_model
 from realtime.errors import ReplyError
 from realtime.speaker import Manners
 from tests.client import clip, quiet
-from tests.fakes import FakeEndOfTurn, FakeReader
+from tests.fakes import FakeEndOfTurn, FakeReader, FakeTranscriber
+from tests.test_endpointing import IN_DOUBT
 from tests.test_speculation import NAME, STOPPED, speak
 
 WAITS = by_model()
@@ -50,6 +51,36 @@ async def test_words_after_which_more_has_to_come_overrule_the_sound(connect, ru
     assert await waited_ms(connect) == pytest.approx(WAITS.read.incomplete_ms, abs=60)
 
 
+@pytest.mark.parametrize("words", [0.0, 1.0])
+async def test_words_that_leave_no_doubt_spare_the_model_that_listens(connect, runtime, words):
+    runtime.end_of_turn = FakeEndOfTurn([0.5])
+    runtime.reader = FakeReader(words)
+    expected = WAITS.read.complete_ms if words else WAITS.read.incomplete_ms
+    assert await waited_ms(connect) == pytest.approx(expected, abs=60)
+    assert runtime.end_of_turn.heard == []
+
+
+@pytest.mark.parametrize("sound", [0.0, 1.0])
+async def test_a_doubt_is_left_to_the_sound_after_a_short_silence(connect, runtime, sound):
+    runtime.end_of_turn = FakeEndOfTurn([sound])
+    runtime.reader = FakeReader(IN_DOUBT)
+    expected = WAITS.read.complete_ms if sound else WAITS.read.incomplete_ms
+    assert await waited_ms(connect) == pytest.approx(expected, abs=60)
+    heard_ms = len(runtime.end_of_turn.heard[-1]) // 16
+    assert heard_ms == pytest.approx(SPOKEN_MS + 120, abs=20)
+
+
+async def test_words_are_read_ahead_while_they_are_spoken(connect, runtime):
+    said = ["there is a", "there is a big cat", "there is a big cat in"]
+    runtime.transcriber = FakeTranscriber(said, spare=True)
+    runtime.reader = FakeReader(1.0)
+    client = await connect()
+    await speak(client, quiet(0.3) + clip(NAME) + quiet(1))
+    await client.until(STOPPED)
+    assert runtime.reader.ahead[:2] == ["there is a", "there is a big cat"]
+    assert [m.text for m in runtime.reader.prompts[-1]] == ["be kind", said[-1]]
+
+
 async def test_a_reader_that_is_stuck_holds_nothing_up(connect, runtime):
     runtime.end_of_turn = FakeEndOfTurn([1.0])
     runtime.reader = FakeReader(gate=asyncio.Event())
@@ -64,10 +95,11 @@ async def test_a_reader_that_fails_leaves_it_to_the_sound(connect, runtime):
 
 async def test_where_no_response_is_wanted_nothing_is_read(connect, runtime):
     runtime.end_of_turn = FakeEndOfTurn([1.0])
+    runtime.transcriber = FakeTranscriber(["there is a", "there is a big cat"], spare=True)
     runtime.reader = FakeReader(0.0)
     client = await connect()
     detection = {"type": "server_vad", "create_response": False}
     await client.send("session.update", session={"audio": {"input": {"turn_detection": detection}}})
     await speak(client, quiet(0.3) + clip(NAME) + quiet(1))
     await client.until(STOPPED)
-    assert runtime.reader.prompts == []
+    assert (runtime.reader.prompts, runtime.reader.ahead) == ([], [])

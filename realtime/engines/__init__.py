@@ -49,6 +49,9 @@ class EndReader(Protocol):
 
     async def ends(self, prompt: Sequence[Message], *, owner: Hashable) -> float: ...
 
+    async def read(self, prompt: Sequence[Message], *, owner: Hashable) -> None:
+        """Read words to which more may be added, if there is nothing better to do."""
+
 
 @dataclass(frozen=True)
 class Utterance:

@@ -23,15 +23,6 @@ def bare(words: str) -> str:
     return words.rstrip(TRAILING)
 
 
-def up_to(prompt: str, message: str) -> str:
-    """A prompt up to the last word of a message, at the last place of that message in it.
-
-    Raises:
-        ValueError: it is not in it.
-    """
-    return prompt[: prompt.rindex(message) + len(bare(message))]
-
-
 def probability_of_end(answer: dict[str, Any]) -> float:
     """From llama.cpp's `/completion` with `n_probs`: that a mark or the turn's end comes next."""
     [first, *_] = answer["completion_probabilities"]

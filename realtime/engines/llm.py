@@ -23,8 +23,8 @@ import aiohttp
 
 from realtime.aside import in_thread
 from realtime.engines import Delta
-from realtime.engines.end_of_words import LOOKED_AT, bare, probability_of_end, up_to
 from realtime.engines.llama_lines import delta_of, progress_of, refusal_of
+from realtime.engines.llama_reader import LlamaReader
 from realtime.engines.llm_folder import SOCKET, make_folder
 from realtime.engines.turnstile import GaveWay, Place, Turnstile
 from realtime.errors import ReplyError, Saturated
@@ -91,8 +91,8 @@ SAMPLING = {
     "return_progress": True,
 }
 
-NEXT_TOKEN = {"n_predict": 1, "n_probs": LOOKED_AT, "temperature": 0, "cache_prompt": True}
-"""What comes next, by its probability."""
+AHEAD_S = 1.0
+"""Words that are not read ahead by then are not: something else is the matter."""
 
 
 class _NobodyThere(ReplyError):
@@ -130,6 +130,8 @@ class EmbeddedReplier:
         self._client: aiohttp.ClientSession | None = None
         if slots is None:
             slots = Slots(SLOTS, max_waiting=MAX_WAITING)
+        self._reader = LlamaReader(self._ask)
+        self._ahead: dict[Hashable, asyncio.Future[None]] = {}
         self._turnstile = Turnstile(slots, silent_s=SILENT_S, metrics=metrics or Metrics())
 
     def load(self) -> None:
@@ -185,6 +187,7 @@ class EmbeddedReplier:
         It waits until no reply is being made, and any reply stops it; a failure is no loss.
         """
         try:
+            await self._let_finish(owner)
             async with self._turnstile.admit(owner=owner, rank=PREPARATION) as place:
                 answer, _ = await self._read(place, plain(prompt), max_tokens=1)
                 answer.close()
@@ -200,22 +203,39 @@ class EmbeddedReplier:
             ReplyError: the model refused the prompt or went away.
             Saturated: too many replies wait.
         """
+        await self._let_finish(owner)
         async with self._turnstile.admit(owner=owner) as place:
             while True:
                 with suppress(GaveWay):
                     async with place.reading():
                         return await self._ends(plain(prompt))
 
-    async def _ends(self, messages: list[Message]) -> float:
-        self._client_now()
-        said = messages[-1].text
-        if not bare(said):
-            return 1.0
-        told = [{"role": m.role, "content": m.text} for m in messages]
+    async def read(self, prompt: Sequence[Message], *, owner: Hashable) -> None:
+        """Read what a caller said so far, while he speaks on; nothing while others are at work.
+
+        It is not stopped: a few words are read sooner than llama.cpp would notice, and in a slot
+        that is busy what comes next would find nothing of what was read. A failure is no loss.
+        """
+        if owner in self._ahead or len(self._turnstile.slots) or self._client is None:
+            return
+        done = self._ahead[owner] = asyncio.get_running_loop().create_future()
         try:
-            whole = await self._ask("/apply-template", {"messages": told})
-            body = {"prompt": up_to(whole["prompt"], said), **NEXT_TOKEN}
-            return probability_of_end(await self._ask("/completion", body))
+            async with asyncio.timeout(AHEAD_S):
+                await self._reader.ahead(plain(prompt))
+        except (*BROKEN, ReplyError, KeyError, ValueError) as error:
+            log.debug("nothing read ahead: %s", error)
+        finally:
+            del self._ahead[owner]
+            done.set_result(None)
+
+    async def _let_finish(self, owner: Hashable) -> None:
+        """What is being read ahead for this owner; once it has a place in line, nothing more is."""
+        if done := self._ahead.get(owner):
+            await asyncio.wait({done})  # who is cancelled here must not cancel it
+
+    async def _ends(self, messages: Sequence[Message]) -> float:
+        try:
+            return await self._reader.ends(messages)
         except BROKEN as error:
             raise self._gone(error) from error
         except (KeyError, ValueError) as error:
@@ -331,6 +351,7 @@ class EmbeddedReplier:
     async def _reply(
         self, messages: list[Message], limit: int, owner: Hashable
     ) -> AsyncGenerator[Delta, None]:
+        await self._let_finish(owner)
         async with self._turnstile.admit(owner=owner) as place:
             answer, delta = await self._read(place, messages, max_tokens=limit)
             try:
