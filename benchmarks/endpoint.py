@@ -235,7 +235,8 @@ def seldom(tried: Tried) -> Policy:
 
 
 def asked_percent(policy: Policy, pauses: Sequence[Pause], kind: str) -> float:
-    """Of the pauses of a kind, how many the end-of-turn model hears."""
+    """Of the pauses of a kind, how many the end-of-turn model hears at most: some are over by
+    then."""
     asked = policy.asks_sound(Pauses([p for p in pauses if p.kind == kind], {}))
     return 100 * float(asked.mean())
 

@@ -66,7 +66,7 @@ class Policy:
         sound = np.where(asked, pauses.sound, np.nan)
         wanted = [self._after(np.nan, each) for each in words]
         ends = _later(ends, WORDS_KNOWN_MS, wanted, known=~np.isnan(words))
-        known_ms = np.where(np.isnan(words), SOUND_KNOWN_MS, WORDS_KNOWN_MS + SOUND_MS)
+        known_ms = WORDS_KNOWN_MS + SOUND_MS if self.reads else SOUND_KNOWN_MS
         wanted = [self._after(*each) for each in zip(sound, words, strict=True)]
         return _later(ends, known_ms, wanted, known=~np.isnan(sound))
 
@@ -88,7 +88,7 @@ class Policy:
 
 def _later(
     ends: Milliseconds,
-    known_ms: Milliseconds | int,
+    known_ms: int,
     wanted: Sequence[int],
     *,
     known: NDArray[np.bool_],

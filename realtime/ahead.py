@@ -31,7 +31,7 @@ class Ahead:
 
     `tell` gets what is to be appended to the words of the turn; `plan` says what would be replied
     to some words, or None; `prompt` what would be read for that; `reads` whether the words of a
-    pause are judged.
+    pause are judged, and `judge` is called when they were.
     """
 
     def __init__(
@@ -48,13 +48,15 @@ class Ahead:
         plan: Callable[[Transcript], Plan | None],
         prompt: Prompt,
         reads: Callable[[], bool],
+        judge: Callable[[], None],
     ) -> None:
         self.settings: Transcription | None = None
         """What the client wants of transcripts now."""
         self._engines, self._turns, self._doubt = engines, turns, doubt
         self._owner, self._own, self._metrics = owner, own, metrics
         self._tell, self._plan, self._reads = tell, plan, reads
-        self._tells = False
+        self._judge = judge
+        self._tells = self._reads_ahead = False
         self._partials = Partials(engines.transcriber, owner=owner, own=own, metrics=metrics)
         self._reading = engines.reader and ReadingAhead(
             engines.reader, owner=owner, own=own, prompt=prompt, metrics=metrics
@@ -69,12 +71,13 @@ class Ahead:
     def begin(self, start: int) -> None:
         """A turn begins at an ear position; whether it is one may be in doubt."""
         self._tells = self.settings is not None
+        self._reads_ahead = self._reading is not None and self._reads()
         self._speculation.start(start, words=self._doubt.on)
-        if self._tells or self._doubt.on:
+        if self._tells or self._doubt.on or self._reads_ahead:
             asked = utterance_of(np.zeros(0, np.int16), self.settings)
             self._partials.begin(start, asked, self._told, self._hypothesis)
-            if self._reading:
-                self._reading.begin()
+        if self._reading:
+            self._reading.begin()
 
     def hear(self, position: int, read: Read) -> None:
         """Audio was heard up to `position`; `read` gives that of the turn."""
@@ -93,7 +96,8 @@ class Ahead:
     def believe(self) -> None:
         """The turn is a caller's, of which the client knows now."""
         if not self._tells:
-            self._partials.finish()
+            if not self._reads_ahead:
+                self._partials.finish()
         elif self._doubt.withheld:
             self._tell(self._doubt.withheld)
 
@@ -114,7 +118,7 @@ class Ahead:
     def _hypothesis(self, text: str) -> None:
         """All that was said so far, as it was understood now."""
         self._doubt.hear(text)
-        if self._reading:
+        if self._reading and self._reads_ahead:
             self._reading.hear(text, speaking=self._turns.voiced)
 
     def _told(self, delta: str) -> None:
@@ -146,3 +150,4 @@ class Ahead:
     def _judge_words(self, last_speech: int, ends: float | None) -> None:
         """What the words of a pause say; None where it will not be known."""
         self._turns.decide(last_speech, words=ends, reading=False)
+        self._judge()

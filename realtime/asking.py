@@ -6,6 +6,7 @@ Both come from the order alone, so that a draft and the response that may take i
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 
 from realtime import client_events
 from realtime.conversation import Conversation
@@ -14,6 +15,7 @@ from realtime.engines import Engines, Line, Transcript
 from realtime.items import Item
 from realtime.metrics import Metrics
 from realtime.order import Order, order_for
+from realtime.prompt import Message
 from realtime.session_config import SessionConfig
 from realtime.tools import CALL_TOKENS
 from realtime.voice_choice import OPENAI_VOICES, chosen_voice
@@ -34,11 +36,22 @@ class Asking:
 
     def plan(self, conversation: Conversation, config: SessionConfig, heard: Transcript) -> Plan:
         """What the reply would be made of, if these were the caller's last words."""
+        order = self._supposed(conversation, config, heard)
+        return Plan(self.question(order), self.manner(order))
+
+    def prompt(
+        self, conversation: Conversation, config: SessionConfig, heard: Transcript
+    ) -> Sequence[Message]:
+        """What the model would read for that."""
+        return self.question(self._supposed(conversation, config, heard)).prompt
+
+    def _supposed(
+        self, conversation: Conversation, config: SessionConfig, heard: Transcript
+    ) -> Order:
         item = Item("", "user", "input_audio", heard.text, language=heard.language)
         voices = self._engines.voice.names()
         talk = conversation.supposing(item)
-        order = order_for(client_events.ResponseBody(), config, talk, voices=voices)
-        return Plan(self.question(order), self.manner(order))
+        return order_for(client_events.ResponseBody(), config, talk, voices=voices)
 
     def manner(self, order: Order) -> Line | None:
         """How the reply is spoken, if it is: as the client set, in the language that the caller

@@ -12,9 +12,9 @@ skipped, until the gate shuts. A frame's probability is that of the window that 
 last sample. So a voiced frame may wait for up to 31 ms until its window is full; an unvoiced one is
 silence at once.
 
-A pause within a turn is put before the end-of-turn model, if there is one, where the words of the
-turn are not looked for or leave a doubt, and a verdict can change anything. Audio does not wait for
-the verdict: it counts from the frame on that comes next.
+A pause within a turn is put before the end-of-turn model by `judge`, if there is one, where the
+words of the turn are not looked for, come late or leave a doubt, and a verdict can change anything.
+Audio does not wait for the verdict: it counts from the frame on that comes next.
 """
 
 from __future__ import annotations
@@ -305,17 +305,20 @@ class Ear:
                 speech = probability >= self._threshold
             self._pending.popleft()
             events += (told := self.turns.push(FRAME_SAMPLES, speech))
-            self._judge(told)
+            self._note(told)
         if self._gate and self.turns.idle and self._unvoiced >= GATE_SHUTS_SAMPLES:
             self._gate = None
         return events
 
-    def _judge(self, told: Sequence[TurnEvent]) -> None:
-        """A pause goes to the end-of-turn model once, when that is wanted; what comes after it ends
-        the asking."""
+    def _note(self, told: Sequence[TurnEvent]) -> None:
+        """A pause may be judged; what comes after it ends the asking."""
         for event in told:
             self.close()
             self._unjudged = event if isinstance(event, TurnPaused) else None
+
+    def judge(self) -> None:
+        """Put a pause before the end-of-turn model, once, if that is wanted by now: to be called
+        after audio, when it is clear whether its words are looked for, and when they are known."""
         pause = self._unjudged
         if self._end_of_turn is None or pause is None or not self.turns.wants_sound:
             return

@@ -32,7 +32,7 @@ class Verdict:
     reading: bool = False
     """The words are being looked for and will be read."""
     listening: bool = False
-    """There is a model for the sound, which answers when it is asked."""
+    """There is a model for the sound, which may still say something when it is asked."""
 
 
 @dataclass(frozen=True)
@@ -99,10 +99,10 @@ class Waits:
     def after(self, verdict: Verdict, both: Weights = BOTH) -> int:
         """The wait of a pause of which this is known."""
         if verdict.words is not None:
-            if self.wants_sound(verdict, math.inf, both):
-                return max(self.silence_ms, self.read.complete_ms)
             weights = WORDS_ALONE if verdict.sound is None else both
-            return self.read.after(weights.together(verdict))
+            wait_ms = self.read.after(weights.together(verdict))
+            asked = self.wants_sound(verdict, math.inf, both)
+            return max(wait_ms, self.silence_ms) if asked else wait_ms
         if verdict.sound is None:
             return self.silence_ms
         wait_ms = self.heard.after(verdict.sound)
@@ -113,7 +113,7 @@ class Waits:
         if not verdict.listening or verdict.sound is not None:
             return False
         if verdict.words is not None:
-            return self._in_doubt(verdict, both)
+            return silence_ms >= JUDGED_AFTER_MS and self._in_doubt(verdict, both)
         late_ms = self.silence_ms - BEFORE_MS
         return silence_ms >= (late_ms if verdict.reading else JUDGED_AFTER_MS)
 

@@ -69,6 +69,7 @@ class Listening:
             tell=tell,
             plan=plan,
             prompt=prompt,
+            judge=self.ear.judge,
             reads=reads,
         )
         self.configure(config)
@@ -123,6 +124,7 @@ class Listening:
             self._heard_s = asyncio.get_running_loop().time()
             await self._attend(self.ear.hear(piece))
             self.ahead.hear(self.ear.turns.position, self.ear.audio)
+            self.ear.judge()
             self._tell_dropped()
             await asyncio.sleep(0)
 
@@ -133,6 +135,7 @@ class Listening:
             if self.ear.turns.idle:
                 return
             await self._attend(self.ear.supply_silence(SLICE_MS))
+            self.ear.judge()
 
     def _tell_dropped(self) -> None:
         """Audio that nobody commits is lost in the end: counted always, and told when it begins."""

@@ -9,6 +9,7 @@ in a pause the recogniser wants the processor.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Coroutine, Hashable, Sequence
 from typing import Any
 
@@ -22,6 +23,8 @@ LEAST_WORDS = 2
 
 UNBELIEVED = 2
 """Words at the end of a turn's first hypothesis, with which nothing agrees yet."""
+
+log = logging.getLogger("banter.reading_ahead")
 
 Own = Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]
 Prompt = Callable[[str], Sequence[Message] | None]
@@ -41,7 +44,7 @@ class ReadingAhead:
         self._prompt, self._metrics = prompt, metrics
         self._last: list[str] | None = None
         self._read = 0
-        """Words that were given to the reader."""
+        """Words that were given to the reader, which may have had better things to do."""
         self._task: asyncio.Task[None] | None = None
 
     def begin(self) -> None:
@@ -60,7 +63,14 @@ class ReadingAhead:
         if prompt := self._prompt("".join(said[:agreed])):
             self._read = agreed
             self._metrics.count("speculation.read_ahead")
-            self._task = self._own(self._reader.read(prompt, owner=self._owner))
+            self._task = self._own(self._go(prompt))
+
+    async def _go(self, prompt: Sequence[Message]) -> None:
+        """The pause will show what was not read."""
+        try:
+            await self._reader.read(prompt, owner=self._owner)
+        except Exception:
+            log.debug("%s: nothing was read ahead", self._owner, exc_info=True)
 
 
 def common(one: Sequence[str], other: Sequence[str]) -> int:

@@ -125,13 +125,13 @@ class Speaker:
             log.debug("session %s: nothing prepared", self._owner, exc_info=True)
 
     def prompt(self, config: SessionConfig, words: str) -> Sequence[Message] | None:
-        """What would be read for a reply to these words; None as with `plan`, and while the history
-        is being read."""
-        preparing = self._preparing and not self._preparing.done()
-        if preparing or self.active or not self._engines.replier.spare:
+        """What would be read for a reply to these words; None as with `plan`, and where the history
+        was not read."""
+        if self.active or not self._engines.replier.spare:
             return None
-        heard = Transcript(words, "", 0.0)
-        return self._asking.plan(self._conversation, config, heard).question.prompt
+        if (history := self._preparing) and (not history.done() or history.cancelled()):
+            return None
+        return self._asking.prompt(self._conversation, config, Transcript(words, "", 0.0))
 
     def plan(self, config: SessionConfig, heard: Transcript) -> Plan | None:
         """What the reply would be made of, if these were the caller's last words; None while there

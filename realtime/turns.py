@@ -2,7 +2,7 @@
 
 A short silence within a turn is a pause, and is told: work may begin on what was said so far. It
 ends when speech goes on, which is told too, or when it has lasted so long that the turn is over.
-How long that is depends on what an end-of-turn model says of this pause, if it says anything.
+How long that is depends on what models say of this pause, if they say anything.
 
 Pure: a frame is a number of samples and a yes or no. Time is the count of samples pushed, so a test
 tells a story in seconds and waits for nothing. Every step goes through one table; a pair that is

@@ -40,6 +40,7 @@ async def listen(ear: Ear, audio: bytes, chunk: int = 2_400) -> list:
     found = []
     for start in range(0, len(audio), 2 * chunk):
         found += await ear.hear(audio[start : start + 2 * chunk])
+        ear.judge()
     return found
 
 

@@ -11,7 +11,7 @@ from realtime.errors import ReplyError
 from realtime.speaker import Manners
 from tests.client import clip, quiet
 from tests.fakes import FakeEndOfTurn, FakeReader, FakeTranscriber
-from tests.test_endpointing import IN_DOUBT
+from tests.test_endpointing import IN_DOUBT, LIKELY
 from tests.test_speculation import NAME, STOPPED, speak
 
 WAITS = by_model()
@@ -44,13 +44,6 @@ async def test_the_words_alone_tell_where_no_model_listens(connect, runtime):
     assert [m.text for m in runtime.reader.prompts[-1]] == ["be kind", "hello there"]
 
 
-@pytest.mark.parametrize("sound", [0.0, 1.0])
-async def test_words_after_which_more_has_to_come_overrule_the_sound(connect, runtime, sound):
-    runtime.end_of_turn = FakeEndOfTurn([sound])
-    runtime.reader = FakeReader(0.0)
-    assert await waited_ms(connect) == pytest.approx(WAITS.read.incomplete_ms, abs=60)
-
-
 @pytest.mark.parametrize("words", [0.0, 1.0])
 async def test_words_that_leave_no_doubt_spare_the_model_that_listens(connect, runtime, words):
     runtime.end_of_turn = FakeEndOfTurn([0.5])
@@ -67,7 +60,42 @@ async def test_a_doubt_is_left_to_the_sound_after_a_short_silence(connect, runti
     expected = WAITS.read.complete_ms if sound else WAITS.read.incomplete_ms
     assert await waited_ms(connect) == pytest.approx(expected, abs=60)
     heard_ms = len(runtime.end_of_turn.heard[-1]) // 16
-    assert heard_ms == pytest.approx(SPOKEN_MS + 120, abs=20)
+    assert heard_ms == pytest.approx(SPOKEN_MS + 120, abs=1)
+
+
+@pytest.mark.parametrize(
+    ("words", "wait_ms"), [(LIKELY, WAITS.silence_ms), (IN_DOUBT, WAITS.read.incomplete_ms)]
+)
+async def test_a_sound_that_is_not_judged_leaves_it_to_the_words(connect, runtime, words, wait_ms):
+    runtime.end_of_turn = FakeEndOfTurn([0.5], gate=asyncio.Event())
+    runtime.reader = FakeReader(words)
+    assert await waited_ms(connect) == pytest.approx(wait_ms, abs=60)
+
+
+async def test_whoever_sends_a_tenth_of_a_second_at_once_spares_it_too(connect, runtime):
+    """Both the pause and the silence after which it would be listened to are in one message."""
+    runtime.end_of_turn = FakeEndOfTurn([0.5])
+    runtime.reader = FakeReader(1.0)
+    for late_ms in range(0, 100, 20):
+        client = await connect()
+        spoken = quiet(0.3 + late_ms / 1_000) + clip(NAME) + quiet(1)
+        for start in range(0, len(spoken), 4_800):
+            await client.say(spoken[start : start + 4_800])
+            await asyncio.sleep(0.02)
+        await client.until(STOPPED)
+    assert runtime.end_of_turn.heard == []
+
+
+async def test_a_client_that_wants_no_transcripts_has_its_words_read_and_is_told_none(
+    connect, runtime
+):
+    runtime.transcriber = FakeTranscriber(["there is a", "there is a big cat"], spare=True)
+    runtime.reader = FakeReader(1.0)
+    client = await connect(transcription=False)
+    await speak(client, quiet(0.3) + clip(NAME) + quiet(1))
+    await client.until("response.done")
+    assert runtime.reader.ahead
+    assert not client.of("conversation.item.input_audio_transcription.delta")
 
 
 async def test_words_are_read_ahead_while_they_are_spoken(connect, runtime):

@@ -97,6 +97,17 @@ async def test_each_turn_begins_anew(turn):
     assert (await turn.hear("We also need a"))[1:] == ["We also"]
 
 
+async def test_a_reader_that_fails_costs_nothing(turn, monkeypatch):
+    async def fails(prompt, *, owner) -> None:
+        raise RuntimeError("the session is closed")
+
+    monkeypatch.setattr(turn.reader, "read", fails)
+    await turn.hear("We also need a")
+    await asyncio.gather(*turn.tasks)
+    monkeypatch.undo()
+    assert await turn.hear("We also need a small frog") == ["We also need a"]
+
+
 def test_what_is_common_is_counted_from_the_beginning():
     assert [common([], "a"), common("ab", "abc"), common("abc", "adc"), common("a", "b")] == [
         0,

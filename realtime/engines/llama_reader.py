@@ -19,7 +19,7 @@ PLACEHOLDER = "\u2060WORDS\u2060"
 """Stands for the caller's last words in what the model's template makes of a conversation."""
 
 KEPT = 16
-"""Conversations whose beginning is remembered as the template writes it."""
+"""Turns whose prompt's beginning is remembered as the template writes it."""
 
 
 class LlamaReader:

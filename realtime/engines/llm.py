@@ -213,10 +213,11 @@ class EmbeddedReplier:
     async def read(self, prompt: Sequence[Message], *, owner: Hashable) -> None:
         """Read what a caller said so far, while he speaks on; nothing while others are at work.
 
-        It is not stopped: a few words are read sooner than llama.cpp would notice, and in a slot
-        that is busy what comes next would find nothing of what was read. A failure is no loss.
+        It is not stopped before `AHEAD_S`: a few words are read sooner than llama.cpp would notice,
+        and in another slot than the busy one what comes next would find nothing of what was read.
+        A failure is no loss.
         """
-        if owner in self._ahead or len(self._turnstile.slots) or self._client is None:
+        if self._ahead or len(self._turnstile.slots) or self._client is None:
             return
         done = self._ahead[owner] = asyncio.get_running_loop().create_future()
         try:
@@ -230,7 +231,7 @@ class EmbeddedReplier:
 
     async def _let_finish(self, owner: Hashable) -> None:
         """What is being read ahead for this owner; once it has a place in line, nothing more is."""
-        if done := self._ahead.get(owner):
+        while done := self._ahead.get(owner):
             await asyncio.wait({done})  # who is cancelled here must not cancel it
 
     async def _ends(self, messages: Sequence[Message]) -> float:
