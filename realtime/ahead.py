@@ -18,11 +18,15 @@ from realtime.draft import Draft, Plan
 from realtime.engines import Engines, Transcript
 from realtime.hearing import utterance_of
 from realtime.metrics import Metrics
-from realtime.partials import Own, Partials
+from realtime.partials import STEP_SAMPLES, Own, Partials
 from realtime.reading_ahead import Prompt, ReadingAhead
 from realtime.session_config import Transcription
 from realtime.speculation import DRAFTS_A_TURN, Read, Speculation
 from realtime.turns import SpeechStopped, TurnDetector, TurnPaused
+
+READ_AHEAD_SAMPLES = 3 * STEP_SAMPLES
+"""New audio that makes a hypothesis worth it which is only read ahead: the recogniser's time for
+them is shared by all, and others show theirs or tell an echo by them."""
 
 
 class Ahead:
@@ -75,7 +79,8 @@ class Ahead:
         self._speculation.start(start, words=self._doubt.on)
         if self._tells or self._doubt.on or self._reads_ahead:
             asked = utterance_of(np.zeros(0, np.int16), self.settings)
-            self._partials.begin(start, asked, self._told, self._hypothesis)
+            step = STEP_SAMPLES if self._tells or self._doubt.on else READ_AHEAD_SAMPLES
+            self._partials.begin(start, asked, self._told, self._hypothesis, step=step)
         if self._reading:
             self._reading.begin()
 
@@ -114,6 +119,12 @@ class Ahead:
         """Nothing of the turn is needed any more."""
         self._speculation.drop()
         self._partials.finish()
+
+    def close(self) -> None:
+        """The session ends."""
+        self.drop()
+        if self._reading:
+            self._reading.close()
 
     def _hypothesis(self, text: str) -> None:
         """All that was said so far, as it was understood now."""

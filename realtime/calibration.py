@@ -51,7 +51,7 @@ SLOW_S = 0.4
 OWNER = "calibration"
 
 PAUSES = 2
-"""In a turn, with its end, that the end-of-turn model is asked about."""
+"""In a turn, with its end, that the end-of-turn model is asked about at most."""
 
 Result = TypeVar("Result")
 

@@ -135,7 +135,8 @@ class Ear:
         self._detection: TurnDetection | None = None
 
     def close(self) -> None:
-        """Drop a pause that is being judged."""
+        """Drop a pause that is being judged, or may still be."""
+        self._unjudged = None
         if self._judging:
             self._judging.cancel()
 

@@ -58,10 +58,6 @@ JUDGED_AFTER_MS = 120
 hears of it in any case. Sooner would be too often, and at the expense of the recogniser, which
 begins with the pause."""
 
-BEFORE_MS = 120
-"""Words that are not known so long before silence alone would end the turn may come too late: the
-sound is judged."""
-
 FLOOR = 1e-3
 """A probability below this says no more than this: of which word a model rules out most surely
 nothing follows."""
@@ -114,8 +110,8 @@ class Waits:
             return False
         if verdict.words is not None:
             return silence_ms >= JUDGED_AFTER_MS and self._in_doubt(verdict, both)
-        late_ms = self.silence_ms - BEFORE_MS
-        return silence_ms >= (late_ms if verdict.reading else JUDGED_AFTER_MS)
+        # words that are not known by the time at which they would end the turn may come too late
+        return silence_ms >= (self.read.complete_ms if verdict.reading else JUDGED_AFTER_MS)
 
     def _in_doubt(self, verdict: Verdict, both: Weights) -> bool:
         """Whether words that are known leave it to the sound."""

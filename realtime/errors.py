@@ -45,7 +45,7 @@ class HearingError(StageError):
 
 
 class EndOfTurnError(StageError):
-    """The end-of-turn model failed; silence alone ends the turn."""
+    """The end-of-turn model failed; the words, or silence alone, end the turn."""
 
     stage = "end_of_turn"
 

@@ -87,7 +87,7 @@ class Listening:
     def close(self) -> None:
         """Cancel what runs; whoever owns the tasks awaits them."""
         self._doubt.drop()
-        self.ahead.drop()
+        self.ahead.close()
         self.ear.close()
 
     @property

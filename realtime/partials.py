@@ -45,6 +45,7 @@ class _Turn:
     asked: Utterance
     tell: Callable[[str], None]
     heard: Callable[[str], None]
+    step: int
     agreement: Agreement = field(default_factory=lambda: Agreement(HOLDS))
     asked_to: int = 0
     cut: int = 0
@@ -70,17 +71,19 @@ class Partials:
         asked: Utterance,
         tell: Callable[[str], None],
         heard: Callable[[str], None] = lambda _: None,
+        *,
+        step: int = STEP_SAMPLES,
     ) -> None:
         """A turn starts at an ear position. `asked` holds language and prompt, without audio;
         `tell` is called with what is to be appended to the shown text, `heard` before that with
-        each hypothesis of the whole turn."""
+        each hypothesis of the whole turn; `step` samples of speech make another worth it."""
         self.finish()
-        self._turn = _Turn(start, asked, tell, heard, asked_to=start)
+        self._turn = _Turn(start, asked, tell, heard, step, asked_to=start)
 
     def hear(self, position: int, read: Callable[[int, int], Int16]) -> None:
         """The turn goes on and was heard up to `position`; `read` gives its audio."""
         turn = self._turn
-        if turn is None or position - turn.asked_to < STEP_SAMPLES:
+        if turn is None or position - turn.asked_to < turn.step:
             return
         if self._question is not None or not self._transcriber.spare:
             return

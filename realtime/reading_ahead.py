@@ -65,6 +65,11 @@ class ReadingAhead:
             self._metrics.count("speculation.read_ahead")
             self._task = self._own(self._go(prompt))
 
+    def close(self) -> None:
+        """Nobody will pause any more."""
+        if self._task:
+            self._task.cancel()
+
     async def _go(self, prompt: Sequence[Message]) -> None:
         """The pause will show what was not read."""
         try:

@@ -41,7 +41,7 @@ ReplyTokens = Annotated[int, Meta(ge=1, le=4_096)] | Literal["inf"]
 
 class ServerVad(Struct, tag_field="type", tag="server_vad"):
     """A silence that a client sets is what ends a turn, to the millisecond. One that nobody set is
-    `SILENCE_MS`, and an end-of-turn model may end the turn sooner or later than that."""
+    `SILENCE_MS`, and models may end the turn sooner or later than that."""
 
     threshold: Threshold = 0.5
     prefix_padding_ms: PaddingMs = 300

@@ -93,6 +93,8 @@ class Speaker:
         self._playing: Response | None = None
         self._replying: asyncio.Task[None] | None = None
         self._preparing: asyncio.Task[None] | None = None
+        self._prepared: list[Message] | None = None
+        """The history that was read."""
         self._responses = 0
         self._draft: Draft | None = None
         self._telling: Remainder | None = None
@@ -114,12 +116,14 @@ class Speaker:
             return
         budget = int(self._engines.replier.prompt_tokens * PREPARED_SHARE)
         prompt = self._conversation.prompt(config.instructions, budget_tokens=budget)
+        self._prepared = None
         self._preparing = self._tasks.create_task(self._prepare(prompt))
 
     async def _prepare(self, prompt: list[Message]) -> None:
         """A failure here is no loss: the reply itself will read the history."""
         try:
             await self._engines.replier.prepare(prompt, owner=self._owner)
+            self._prepared = prompt
         except Exception:
             self._metrics.count("replies.prepare_failed")
             log.debug("session %s: nothing prepared", self._owner, exc_info=True)
@@ -129,9 +133,8 @@ class Speaker:
         was not read."""
         if self.active or not self._engines.replier.spare:
             return None
-        if (history := self._preparing) and (not history.done() or history.cancelled()):
-            return None
-        return self._asking.prompt(self._conversation, config, Transcript(words, "", 0.0))
+        asked = self._asking.prompt(self._conversation, config, Transcript(words, "", 0.0))
+        return asked if [*asked[:-1]] == self._prepared else None
 
     def plan(self, config: SessionConfig, heard: Transcript) -> Plan | None:
         """What the reply would be made of, if these were the caller's last words; None while there

@@ -211,6 +211,25 @@ async def test_a_pause_that_is_over_is_judged_no_more(detector):
     assert asking.cancelled()
 
 
+async def test_once_it_is_closed_nobody_is_asked(detector):
+    """What was waited for may still be told: that a draft's words will not be known."""
+    end_of_turn = FakeEndOfTurn([1.0])
+    ear = Ear(detector, owner="test", end_of_turn=end_of_turn)
+    ear.configure(ServerVad(), Format())
+    spoken = SENTENCE[: -int(2.8 * 24_000) * 2]
+    for start in range(0, len(spoken), 960):
+        for event in await ear.hear(spoken[start : start + 960]):
+            if isinstance(event, TurnPaused):
+                ear.turns.decide(event.last_speech, reading=True)
+                paused = event.last_speech
+    ear.close()
+    ear.turns.decide(paused, reading=False)
+    assert ear.turns.wants_sound
+    ear.judge()
+    await asyncio.sleep(0)
+    assert end_of_turn.heard == []
+
+
 async def test_closing_drops_a_pause_that_is_being_judged(detector):
     end_of_turn = FakeEndOfTurn([1.0], gate=asyncio.Event())
     ear = Ear(detector, owner="test", end_of_turn=end_of_turn)

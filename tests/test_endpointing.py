@@ -71,7 +71,7 @@ def test_the_sound_is_judged_where_words_are_not_looked_for_or_come_late():
     nothing = Verdict(listening=True)
     assert [WAITS.wants_sound(nothing, ms) for ms in (100, 120, 500)] == [False, True, True]
     reading = replace(nothing, reading=True)
-    assert [WAITS.wants_sound(reading, ms) for ms in (120, 360, 380)] == [False, False, True]
+    assert [WAITS.wants_sound(reading, ms) for ms in (120, 280, 300)] == [False, False, True]
 
 
 def test_while_the_sound_is_waited_for_the_words_count_and_silence_at_least():

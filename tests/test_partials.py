@@ -160,3 +160,10 @@ async def test_a_long_turn_is_cut_once_and_goes_on_with_what_follows(spoken):
     assert cut <= longest_s
     assert all(seconds < longest_s - cut + 1.2 for seconds in after)
     assert "".join(spoken.told) == "one two three four five"
+
+
+async def test_a_longer_step_asks_less_often(spoken):
+    nothing = Utterance(np.zeros(0, np.int16))
+    spoken.partials.begin(0, nothing, spoken.told.append, step=3 * EAR_RATE_HZ // 4)
+    await spoken.speak(0, 2)
+    assert [len(u.audio) / EAR_RATE_HZ for u in spoken.transcriber.asked] == [0.76, 1.52]

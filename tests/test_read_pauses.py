@@ -11,6 +11,7 @@ from realtime.errors import ReplyError
 from realtime.speaker import Manners
 from tests.client import clip, quiet
 from tests.fakes import FakeEndOfTurn, FakeReader, FakeTranscriber
+from tests.street import until
 from tests.test_endpointing import IN_DOUBT, LIKELY
 from tests.test_speculation import NAME, STOPPED, speak
 
@@ -107,6 +108,24 @@ async def test_words_are_read_ahead_while_they_are_spoken(connect, runtime):
     await client.until(STOPPED)
     assert runtime.reader.ahead[:2] == ["there is a", "there is a big cat"]
     assert [m.text for m in runtime.reader.prompts[-1]] == ["be kind", said[-1]]
+
+
+async def test_what_was_not_read_before_it_is_not_read_with_the_words(connect, runtime):
+    """A whole history would take long, and nobody could stop it."""
+    hypotheses = ["there is a", *(f"there is a big cat{' cat' * n}" for n in range(20))]
+    runtime.transcriber = FakeTranscriber(hypotheses, spare=True)
+    runtime.reader = FakeReader(1.0)
+    client = await connect()
+    audio = quiet(0.3) + clip(NAME) + quiet(1)
+    await speak(client, audio[: 2 * 24_000 * 2])
+    await until(lambda: runtime.reader.ahead)
+    await client.send("session.update", session={"instructions": "be quite another"})
+    await client.until("session.updated")
+    read = len(runtime.reader.ahead)
+    await speak(client, audio[2 * 24_000 * 2 :])
+    await client.until(STOPPED)
+    assert len(runtime.transcriber.asked) > read + 2
+    assert len(runtime.reader.ahead) == read
 
 
 async def test_a_reader_that_is_stuck_holds_nothing_up(connect, runtime):

@@ -97,6 +97,15 @@ async def test_each_turn_begins_anew(turn):
     assert (await turn.hear("We also need a"))[1:] == ["We also"]
 
 
+async def test_at_the_end_of_the_session_what_is_read_is_given_up(turn):
+    turn.reading.close()
+    turn.reader.gate = asyncio.Event()
+    await turn.hear("We also need a")
+    turn.reading.close()
+    await asyncio.wait(turn.tasks)
+    assert turn.tasks[0].cancelled()
+
+
 async def test_a_reader_that_fails_costs_nothing(turn, monkeypatch):
     async def fails(prompt, *, owner) -> None:
         raise RuntimeError("the session is closed")

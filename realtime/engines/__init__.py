@@ -39,13 +39,13 @@ class SpeechDetector(Protocol):
 
 
 class EndOfTurn(Protocol):
-    """The end of a turn's audio, up to now in a pause -> the probability that the turn is over."""
+    """The end of a turn's audio, with some silence -> the probability that the turn is over."""
 
     async def complete(self, audio: Int16, *, owner: Hashable) -> float: ...
 
 
 class EndReader(Protocol):
-    """Says whether what a caller said may end where it does, by its words."""
+    """Reads what a caller says, and tells whether it may end where it does."""
 
     async def ends(self, prompt: Sequence[Message], *, owner: Hashable) -> float: ...
 
@@ -250,6 +250,6 @@ class Engines:
     replier: Replier
     voice: Voice
     end_of_turn: EndOfTurn | None = None
-    """None: turns end by silence alone."""
+    """None: the sound has no say in when a turn ends."""
     reader: EndReader | None = None
     """None: words have no say in when a turn ends."""

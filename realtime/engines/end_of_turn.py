@@ -42,7 +42,7 @@ LEAST_STUCK_S = 5.0
 """A pause takes 10 to 60 ms of a core."""
 
 MAX_WAITING = 64
-"""Pauses that wait; one more is refused and ends by silence alone."""
+"""Pauses that wait; one more is refused, and its sound has no say."""
 
 
 class SmartTurn(Renewable):

@@ -100,7 +100,7 @@ class _NobodyThere(ReplyError):
 
 
 class EmbeddedReplier:
-    """`load` blocks; `warm`, `prepare` and `reply` are for the event loop."""
+    """`load` blocks; `warm`, `prepare`, `read`, `ends` and `reply` are for the event loop."""
 
     prompt_tokens = SLOT_TOKENS - REPLY_TOKENS - 64
     calls_functions = False
