@@ -138,6 +138,25 @@ async def test_nothing_is_read_ahead_while_others_are_at_work(replier, ahead):
     await reading
 
 
+async def test_nothing_is_read_ahead_while_llama_may_be_at_what_was_given_up(
+    replier, ahead, monkeypatch
+):
+    monkeypatch.setattr("realtime.engines.llm.STILL_S", 60.0)
+    ahead.gate.set()
+    await replier.ends(PROMPT, owner="a")
+    await replier.read(PROMPT, owner="a")
+    assert ahead.order == ["ends", "ahead", "read"]
+    asking = asyncio.create_task(replier.ends(PROMPT, owner="a"))
+    await asyncio.sleep(0)
+    asking.cancel()
+    await asyncio.wait({asking})
+    await replier.read(PROMPT, owner="a")
+    assert ahead.order[3:] in ([], ["ends"])
+    monkeypatch.setattr("realtime.engines.llm.STILL_S", 0.0)
+    await replier.read(PROMPT, owner="a")
+    assert ahead.order[-2:] == ["ahead", "read"]
+
+
 @pytest.mark.parametrize("error", [ReplyError("no"), KeyError("prompt"), OSError("gone")])
 async def test_reading_ahead_that_fails_is_no_loss(replier, ahead, error):
     ahead.error = error

@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import secrets
 import shutil
 import sys
-from collections.abc import AsyncGenerator, Hashable, Sequence
-from contextlib import aclosing, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Hashable, Sequence
+from contextlib import aclosing, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ from realtime.errors import ReplyError, Saturated
 from realtime.huge_pages import possible
 from realtime.metrics import Metrics
 from realtime.prompt import Message, newer_half, plain
-from realtime.slots import PREPARATION, Slots
+from realtime.slots import PREPARATION, REPLY, Slots
 from realtime.tools import Toolbox
 
 log = logging.getLogger("banter.llm")
@@ -75,6 +76,9 @@ BROKEN = (aiohttp.ClientError, OSError)
 
 RENEWED_S = 5.0
 """Who finds that nobody listens any more waits so long for a fresh server, and asks that."""
+
+STILL_S = 0.5
+"""A request that was given up may keep its slot so long: llama.cpp notices between two batches."""
 
 SAMPLING = {
     "temperature": 0.4,
@@ -132,6 +136,8 @@ class EmbeddedReplier:
             slots = Slots(SLOTS, max_waiting=MAX_WAITING)
         self._reader = LlamaReader(self._ask)
         self._ahead: dict[Hashable, asyncio.Future[None]] = {}
+        self._given_up_s = -math.inf
+        """By the loop's clock: when a request was last given up."""
         self._turnstile = Turnstile(slots, silent_s=SILENT_S, metrics=metrics or Metrics())
 
     def load(self) -> None:
@@ -187,8 +193,7 @@ class EmbeddedReplier:
         It waits until no reply is being made, and any reply stops it; a failure is no loss.
         """
         try:
-            await self._let_finish(owner)
-            async with self._turnstile.admit(owner=owner, rank=PREPARATION) as place:
+            async with self._at_work(owner, PREPARATION) as place:
                 answer, _ = await self._read(place, plain(prompt), max_tokens=1)
                 answer.close()
         except (ReplyError, Saturated) as error:
@@ -203,21 +208,21 @@ class EmbeddedReplier:
             ReplyError: the model refused the prompt or went away.
             Saturated: too many replies wait.
         """
-        await self._let_finish(owner)
-        async with self._turnstile.admit(owner=owner) as place:
+        async with self._at_work(owner) as place:
             while True:
                 with suppress(GaveWay):
                     async with place.reading():
                         return await self._ends(plain(prompt))
 
     async def read(self, prompt: Sequence[Message], *, owner: Hashable) -> None:
-        """Read what a caller said so far, while he speaks on; nothing while others are at work.
+        """Read what a caller said so far, while he speaks on; nothing while others are at work, or
+        a slot may be. In another slot than his own the whole history would have to be read.
 
-        It is not stopped before `AHEAD_S`: a few words are read sooner than llama.cpp would notice,
-        and in another slot than the busy one what comes next would find nothing of what was read.
-        A failure is no loss.
+        It is not stopped before `AHEAD_S`, since a few words are read sooner than llama.cpp would
+        notice, and what comes next waits for it. A failure is no loss.
         """
-        if self._ahead or len(self._turnstile.slots) or self._client is None:
+        still = asyncio.get_running_loop().time() < self._given_up_s + STILL_S
+        if self._ahead or still or len(self._turnstile.slots) or self._client is None:
             return
         done = self._ahead[owner] = asyncio.get_running_loop().create_future()
         try:
@@ -229,10 +234,17 @@ class EmbeddedReplier:
             del self._ahead[owner]
             done.set_result(None)
 
-    async def _let_finish(self, owner: Hashable) -> None:
-        """What is being read ahead for this owner; once it has a place in line, nothing more is."""
+    @asynccontextmanager
+    async def _at_work(self, owner: Hashable, rank: int = REPLY) -> AsyncIterator[Place]:
+        """A place in line, once what is being read ahead for this owner is read."""
         while done := self._ahead.get(owner):
             await asyncio.wait({done})  # who is cancelled here must not cancel it
+        try:
+            async with self._turnstile.admit(owner=owner, rank=rank) as place:
+                yield place
+        except BaseException:
+            self._given_up_s = asyncio.get_running_loop().time()
+            raise
 
     async def _ends(self, messages: Sequence[Message]) -> float:
         try:
@@ -352,8 +364,7 @@ class EmbeddedReplier:
     async def _reply(
         self, messages: list[Message], limit: int, owner: Hashable
     ) -> AsyncGenerator[Delta, None]:
-        await self._let_finish(owner)
-        async with self._turnstile.admit(owner=owner) as place:
+        async with self._at_work(owner) as place:
             answer, delta = await self._read(place, messages, max_tokens=limit)
             try:
                 async with answer:
