@@ -13,18 +13,16 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncGenerator, Callable, Hashable, Sequence
-from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
 
 from realtime.audio import Int16
 from realtime.batching import FINAL, SPECULATION
 from realtime.engines import Delta, EndReader, Engines, Line, Transcript, Utterance
 from realtime.errors import StageError
+from realtime.first_piece import FirstPiece
 from realtime.metrics import Metrics
 from realtime.prompt import Message
-from realtime.reply import Sound, cut_delta, cutter_for
 from realtime.script import Own, Script
-from realtime.speakable import speakable
 from realtime.stopwatch import timed
 from realtime.stretch import Making
 from realtime.tools import Toolbox
@@ -33,9 +31,6 @@ log = logging.getLogger("banter.draft")
 
 DELTAS_AHEAD = 256
 """Of a reply that is perhaps never said, beyond its first piece; then the model waits."""
-
-CHUNKS_AHEAD = 8
-"""Of the sound of its first piece."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +82,7 @@ class Draft:
         self._heard: Transcript | None = None
         self._planned: Plan | None = None
         self._script: Script[Delta] | None = None
-        self._sound: Sound | None = None
+        self._first: FirstPiece | None = None
         self.taken = False
         """A response says what it wrote."""
         self._finished = self._dropped = False
@@ -98,7 +93,6 @@ class Draft:
         self._hearing_s: float | None = None
         self._asking: asyncio.Task[None] | None = None
         self._hearing = own(self._hear())
-        self._speaking: asyncio.Task[None] | None = None
 
     @property
     def asked_for_reply(self) -> bool:
@@ -108,7 +102,7 @@ class Draft:
     @property
     def reached(self) -> str:
         """How far it has come: `nothing`, `transcript`, `text` or `sound`."""
-        if self._sound and self._sound.audio.begun:
+        if self._first and self._first.begun:
             return "sound"
         if self._script and self._script.begun:
             return "text"
@@ -138,14 +132,11 @@ class Draft:
         if script is None or plan is None or plan.question != question or script.failed:
             return None
         self.taken = True
-        if self._speaking and self._sound is None:
-            self._speaking.cancel()  # the response cuts and speaks its first piece itself
         return script.read()
 
-    @property
-    def sound(self) -> Sound | None:
-        """Its first piece as it is spoken, if that was begun."""
-        return self._sound
+    def sound(self, line: Line) -> Script[Int16] | None:
+        """The sound of the first line of the response that reads its text, if that was begun."""
+        return self._first.take(line) if self._first else None
 
     def drop(self) -> None:
         """End what is not needed any more: all of it, or what of it no response took; once."""
@@ -154,10 +145,9 @@ class Draft:
         self._dropped = True
         if not self._finished:
             self._hearing.cancel()
-        for task in (self._asking, self._speaking):
-            if task:
-                task.cancel()
-        for made in (self._script, self._sound and self._sound.audio):
+        if self._asking:
+            self._asking.cancel()
+        for made in (self._script, self._first):
             if made:
                 made.close()
         if not self.taken:
@@ -168,11 +158,11 @@ class Draft:
         """How long the models worked for nothing, in milliseconds by stage."""
         spent_s = {
             "text": self._script.seconds if self._script else 0.0,
-            "sound": self._sound.audio.seconds if self._sound else 0.0,
+            "sound": self._first.seconds if self._first else 0.0,
         }
         if not self._finished:
             heard_s = self._hearing_s
-            spent_s["transcript"] = heard_s or time.perf_counter() - self._begun
+            spent_s["transcript"] = heard_s or self._age_ms / 1e3
         for stage, seconds in spent_s.items():
             self._metrics.count(f"speculation.wasted_ms.{stage}", round(seconds * 1e3))
 
@@ -189,7 +179,7 @@ class Draft:
             self._judged(None)
             return
         finally:
-            self._hearing_s = time.perf_counter() - self._begun
+            self._hearing_s = self._age_ms / 1e3
         self._metrics.observe("speculation.transcript_ms", self._hearing_s * 1e3)
         self._heard = heard
         if heard.text and not self._finished and not self._dropped:
@@ -213,7 +203,17 @@ class Draft:
         stream = timed(stream, self.making.reply)
         self._script = Script(stream, ahead=DELTAS_AHEAD, own=self._own)
         if plan.manner:
-            self._speaking = self._own(self._speak(self._script, plan.manner))
+            self._first = FirstPiece(
+                self._script,
+                plan.manner,
+                voice=self._engines.voice,
+                owner=self._owner,
+                own=self._own,
+                rank=lambda: FINAL if self._finished else SPECULATION,
+                stretch=self.making.speak,
+                sounds=lambda: self._metrics.observe("speculation.sound_ms", self._age_ms),
+                misguessed=lambda: self._metrics.count("speculation.misguessed"),
+            )
 
     async def _read(self, reader: EndReader, prompt: Sequence[Message]) -> None:
         begun, ends = time.perf_counter(), None
@@ -228,27 +228,6 @@ class Draft:
         finally:
             self._judged(ends)
 
-    async def _speak(self, script: Script[Delta], manner: Line) -> None:
-        """The first piece, as the response would cut it. An error is the response's to meet."""
-        with suppress(Exception):
-            words = await self._first_words(script)
-            if not words or self._dropped:
-                return
-            rank = FINAL if self._finished else SPECULATION
-            line = replace(manner, text=words)
-            spoken = self._engines.voice.speak(replace(line, rank=rank), owner=self._owner)
-            spoken = timed(spoken, self.making.speak)
-            self._sound = Sound(line, Script[Int16](spoken, ahead=CHUNKS_AHEAD, own=self._own))
-            async with aclosing(self._sound.audio.read()) as chunks:
-                await anext(chunks, None)
-            self._metrics.observe("speculation.sound_ms", (time.perf_counter() - self._begun) * 1e3)
-
-    async def _first_words(self, script: Script[Delta]) -> str:
-        cutter = cutter_for(self._engines.voice)
-        async with aclosing(script.read()) as deltas:
-            async for delta in deltas:
-                for written in cut_delta(cutter, delta):
-                    if words := speakable(written):
-                        return words
-        rest = cutter.flush()
-        return speakable(rest[0]) if rest else ""
+    @property
+    def _age_ms(self) -> float:
+        return (time.perf_counter() - self._begun) * 1e3

@@ -9,7 +9,7 @@ response as they are written.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, Hashable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Hashable, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
@@ -40,31 +40,23 @@ DELTA_MS = 100
 
 
 @dataclass(frozen=True)
-class Sound:
-    """A piece that was begun to be spoken before it was needed."""
-
-    line: Line
-    audio: Script[Int16]
-
-
-@dataclass(frozen=True)
 class Speech:
     """How a reply is spoken: each piece as `manner`, with the piece for its text.
 
-    `pacing` None sends audio as fast as it is made. `begun` is read in place of the voice where it
-    is of the same line.
+    `pacing` None sends audio as fast as it is made. `begun` is asked for the sound of a line that
+    was begun before it was needed.
     """
 
     manner: Line
     pacing: Pacing | None
-    begun: Sound | None = None
+    begun: Callable[[Line], Script[Int16] | None] = lambda line: None
     stretch: Stretch = field(default_factory=Stretch)
 
     def speak(self, text: str, engines: Engines, owner: Hashable) -> AsyncGenerator[Int16, None]:
         """A piece's audio."""
-        line, begun = replace(self.manner, text=text), self.begun
-        if begun and begun.line == line and not begun.audio.failed:
-            return begun.audio.read()
+        line = replace(self.manner, text=text)
+        if begun := self.begun(line):
+            return begun.read()
         return timed(engines.voice.speak(line, owner=owner), self.stretch)
 
 

@@ -18,7 +18,7 @@ only when the next word has come.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 FIRST_CLAUSE_WORDS = 3
 FIRST_PIECE_CHARS = 90
@@ -78,6 +78,15 @@ class SentenceCutter:
                 pieces.append(piece)
                 self._first = False
         return pieces
+
+    def likely(self) -> str:
+        """The piece that is complete if a word begins next; empty where that ends none, and behind
+        a number, which may go on."""
+        last = self._text.rstrip(_MARKS)[-1:]
+        if not last or last.isdigit() or self._text[-1].isspace():
+            return ""
+        [piece, *_] = replace(self).push(" ") or [""]
+        return piece
 
     def flush(self) -> list[str]:
         """The rest of the reply, if there is any."""

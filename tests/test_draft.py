@@ -82,8 +82,8 @@ async def test_a_response_reads_it_from_the_beginning(desk):
     assert (await draft.words()).text == "hello there"
     text = draft.text(ASKED)
     assert "".join([delta.text async for delta in text]) == "".join(desk.replier.words)
-    assert draft.sound.line == Line("All is well,", voice="default")
-    assert [len(chunk) async for chunk in draft.sound.audio.read()] == [12_000]
+    sound = draft.sound(Line("All is well,", voice="default"))
+    assert [len(chunk) async for chunk in sound.read()] == [12_000]
     assert len(desk.replier.prompts) == len(desk.voice.lines) == 1
 
 

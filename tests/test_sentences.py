@@ -94,6 +94,37 @@ def test_later_pieces_do_not_end_before_a_phrase():
     assert pieces == ["Yes, of course.", "It is a very old house with a garden."]
 
 
+@pytest.mark.parametrize(
+    ("text", "likely"),
+    [
+        ("All is well.", "All is well."),
+        ("All is", ""),
+        ("All is well. ", ""),
+        ("As far as I know,", "As far as I know,"),
+        ("It costs 3.", ""),
+        ("Ask Dr.", ""),
+        ("This is a lovely tale about", "This is a lovely tale"),
+        ("This is a lovely tale abo", ""),
+        ("", ""),
+        ("...", ""),
+        ("今天天气很好，", "今天天气很好，"),
+    ],
+)
+def test_what_is_a_piece_if_a_word_begins_now(text, likely):
+    cutter = SentenceCutter(first_phrase_words=5)
+    sure = cutter.push(text)
+    assert "".join(sure) in ("", "All is well.")
+    assert cutter.likely() == likely
+    assert cutter.take_rest() == text[len("".join(sure)) :]
+
+
+@given(st.text(alphabet="ab .,!?1\"", max_size=60))
+def test_what_is_likely_is_what_a_space_makes_sure(text):
+    cutter = SentenceCutter(first_phrase_words=5)
+    if not cutter.push(text) and (likely := cutter.likely()):
+        assert cutter.push(" ") == [likely]
+
+
 def test_a_number_that_is_not_finished_waits():
     cutter = SentenceCutter()
     assert cutter.push("It is exactly 3.") == []
