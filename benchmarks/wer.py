@@ -2,11 +2,16 @@
 
     python -m benchmarks.wer --clips DIR            # against plain faster-whisper, A B A B
     python -m benchmarks.wer --clips DIR --sweep    # windows, margins and batches: what to ship
+    python -m benchmarks.wer --clips DIR --leads 0 70 150 260 390    # the words alone, more surely
 
 A is faster-whisper's `transcribe` with beam 5 and its windows of 30 s, one recording after the
 other. B is the server's transcriber, as shipped, with all recordings waiting, and once more with
 eight: they are asked for together, and the next eight when all have their words. Both have the same
 weights, threads and process. A long recording goes window by window, so few of them fill no batch.
+
+What one reading makes of one word more or less is luck: a recording that begins a tenth of a second
+later is read otherwise. With `--leads` both read every recording several times, with so many
+milliseconds of silence before it, and their errors are compared by recording.
 """
 
 from __future__ import annotations
@@ -14,11 +19,14 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.clips import add_clips_option
+import numpy as np
+
+from benchmarks.clips import EAR_RATE_HZ, add_clips_option
 from benchmarks.readings import (
     KINDS,
     Reading,
@@ -137,6 +145,43 @@ def show_differences(heard: list[Recording], plain: Reading, shipped: Reading) -
             print(f"  said    {each.transcript}\n  plain   {a}\n  shipped {b}")
 
 
+def led(heard: Sequence[Recording], lead_ms: int) -> list[Recording]:
+    """The same recordings after so much silence."""
+    silence = np.zeros(EAR_RATE_HZ * lead_ms // 1000, np.int16)
+    return [replace(each, pcm=np.concatenate((silence, each.pcm))) for each in heard]
+
+
+async def over_leads(
+    path: Path, heard: list[Recording], threads: int, leads_ms: Sequence[int]
+) -> Facts:
+    """Plain and shipped in turn, for each silence before the recordings."""
+    model = load_plain(path, threads)
+    found: dict[str, list[list[WordErrors]]] = {"plain": [], "shipped": []}
+    async with recogniser(path, {}) as how:
+        for lead_ms in leads_ms:
+            later = led(heard, lead_ms)
+            readings = {
+                "plain": await asyncio.to_thread(plain, model, later),
+                "shipped": await shipped(how.transcriber, how.metrics, later),
+            }
+            for name, reading in readings.items():
+                found[name].append(errors_in(reading, later))
+    told = {
+        name: [percent(summed(errors)) for errors in readings] for name, readings in found.items()
+    }
+    rows = list(zip(leads_ms, *told.values(), strict=True))
+    print(table(["ms before", *(f"{name} %" for name in told)], rows))
+    theirs, ours = (
+        [summed(of_one) for of_one in zip(*each, strict=True)] for each in found.values()
+    )
+    differs = difference(ours, theirs)
+    print(
+        f"\nWER, shipped minus plain: {differs.points:+.2f} points, "
+        f"95 % upper bound {differs.upper_95:+.2f}, interval {differs.interval_95}"
+    )
+    return {"leads_ms": list(leads_ms), "wer_percent": told, "difference_points": asdict(differs)}
+
+
 async def sweep(path: Path, heard: list[Recording]) -> Facts:
     """Every set of windows with every margin, in batches and without."""
     found: list[Facts] = []
@@ -159,6 +204,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Word errors and speed against plain Whisper.")
     add_clips_option(parser)
     parser.add_argument("--sweep", action="store_true", help="windows, margins and batches instead")
+    parser.add_argument(
+        "--leads", type=int, nargs="+", metavar="MS", help="silences before the recordings instead"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the JSON line there too")
     args = parser.parse_args()
     from realtime.threads import apply_process_limits, thread_budget
@@ -169,7 +217,10 @@ def main() -> None:
     audio_s = round(sum(each.seconds for each in heard), 1)
     path = asyncio.run(model_path())
     threads = thread_budget().whisper
-    run = sweep(path, heard) if args.sweep else against_plain(path, heard, threads)
+    if args.leads:
+        run = over_leads(path, heard, threads, args.leads)
+    else:
+        run = sweep(path, heard) if args.sweep else against_plain(path, heard, threads)
     figures = asyncio.run(run)
     told = {"benchmark": "wer", "machine": facts, "recordings": len(heard), "audio_s": audio_s}
     emit({**told, "threads": threads, **figures}, args.json)

@@ -126,12 +126,17 @@ class Draft:
             raise
         return self._heard
 
-    def text(self, question: Question) -> AsyncGenerator[Delta, None] | None:
-        """The reply's text from its beginning, if it is the answer to this question."""
+    def text(
+        self, question: Question, manner: Line | None = None
+    ) -> AsyncGenerator[Delta, None] | None:
+        """The reply's text from its beginning, if it is the answer to this question. Its sound goes
+        on only if it is to be spoken in this manner."""
         plan, script = self._planned, self._script
         if script is None or plan is None or plan.question != question or script.failed:
             return None
         self.taken = True
+        if self._first and manner != plan.manner:
+            self._first.close()
         return script.read()
 
     def sound(self, line: Line) -> Script[Int16] | None:
@@ -152,14 +157,13 @@ class Draft:
                 made.close()
         if not self.taken:
             self._metrics.count("speculation.unused", bool(self._finished and self._script))
-            self._count_waste()
+        self._count_waste()
 
     def _count_waste(self) -> None:
         """How long the models worked for nothing, in milliseconds by stage."""
-        spent_s = {
-            "text": self._script.seconds if self._script else 0.0,
-            "sound": self._first.seconds if self._first else 0.0,
-        }
+        spent_s = {"sound": self._first.wasted_s if self._first else 0.0}
+        if not self.taken:
+            spent_s["text"] = self._script.seconds if self._script else 0.0
         if not self._finished:
             heard_s = self._hearing_s
             spent_s["transcript"] = heard_s or self._age_ms / 1e3
@@ -211,7 +215,7 @@ class Draft:
                 own=self._own,
                 rank=lambda: FINAL if self._finished else SPECULATION,
                 stretch=self.making.speak,
-                sounds=lambda: self._metrics.observe("speculation.sound_ms", self._age_ms),
+                sounds=self._sounds,
                 misguessed=lambda: self._metrics.count("speculation.misguessed"),
             )
 
@@ -227,6 +231,9 @@ class Draft:
             self._metrics.observe("speculation.read_ms", (time.perf_counter() - begun) * 1e3)
         finally:
             self._judged(ends)
+
+    def _sounds(self, now_s: float) -> None:
+        self._metrics.observe("speculation.sound_ms", (now_s - self.begun_s) * 1e3)
 
     @property
     def _age_ms(self) -> float:

@@ -19,7 +19,7 @@ from realtime import client_events, server_events
 from realtime.asking import Asking
 from realtime.conversation import Conversation
 from realtime.draft import Draft, Plan
-from realtime.engines import Delta, Engines, Transcript
+from realtime.engines import Delta, Engines, Line, Transcript
 from realtime.errors import ReplyError, StageError
 from realtime.kept import Kept
 from realtime.log_context import RESPONSE
@@ -290,6 +290,7 @@ class Speaker:
         """Stop its sound; what waited to be sent is counted."""
         before_s = self._outbox.dropped_s
         response.hush(now_s)
+        self._engines.voice.hush(self._owner)
         dropped_s = self._outbox.dropped_s - before_s
         self._metrics.count("audio.unsent_ms", round(dropped_s * 1e3))
 
@@ -343,7 +344,7 @@ class Speaker:
         elif order.saying:
             text = remainder.text(_fixed(order.saying))
         else:
-            text = remainder.text(self._written(response, order, draft))
+            text = remainder.text(self._written(response, order, draft, manner))
         speech = None
         if manner:
             begun = {"begun": draft.sound} if draft and draft.taken else {}
@@ -362,12 +363,12 @@ class Speaker:
             return await make(remainder.text(_fixed(self._manners.fallback)))
 
     def _written(
-        self, response: Response, order: Order, draft: Draft | None
+        self, response: Response, order: Order, draft: Draft | None, manner: Line | None
     ) -> AsyncGenerator[Delta, None]:
         """What the language model writes, or has written where a draft asked it the same."""
         question = self._asking.question(order, report=True)
         response.count_prompt(question.prompt)
-        written = draft.text(question) if draft else None
+        written = draft.text(question, manner) if draft else None
         if draft and written:
             response.making = draft.making
             return written

@@ -27,6 +27,10 @@ class Stretch:
             self.first_s = now_s
         self.ended_s = now_s
 
+    def clear(self) -> None:
+        """It was for nothing."""
+        self.begun_s = self.first_s = self.ended_s = None
+
     def end(self, now_s: float) -> None:
         self.ended_s = now_s
 

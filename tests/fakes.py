@@ -148,6 +148,7 @@ class FakeVoice:
     lines: list[Line] = field(default_factory=list)
     gate: asyncio.Event | None = None
     voices: Sequence[str] = ("default",)
+    hushed: list[Hashable] = field(default_factory=list)
     shortest_chars: int = 0
     phrase_words: int = 0
 
@@ -161,6 +162,9 @@ class FakeVoice:
 
     def hurry(self, owner: Hashable) -> None:
         pass
+
+    def hush(self, owner: Hashable) -> None:
+        self.hushed.append(owner)
 
     async def speak(self, line: Line, *, owner: Hashable) -> AsyncGenerator[Int16, None]:
         self.lines.append(line)

@@ -136,6 +136,9 @@ class Tone:
     def hurry(self, owner: Hashable) -> None:
         pass
 
+    def hush(self, owner: Hashable) -> None:
+        pass
+
     async def speak(self, line: Line, *, owner: Hashable) -> AsyncGenerator[Int16, None]:
         self.calls += 1
         await asyncio.sleep(self.takes_s)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
@@ -80,7 +80,7 @@ async def test_a_response_reads_it_from_the_beginning(desk):
     await until(lambda: draft.reached == "sound")
     draft.finish()
     assert (await draft.words()).text == "hello there"
-    text = draft.text(ASKED)
+    text = draft.text(ASKED, MANNER)
     assert "".join([delta.text async for delta in text]) == "".join(desk.replier.words)
     sound = draft.sound(Line("All is well,", voice="default"))
     assert [len(chunk) async for chunk in sound.read()] == [12_000]
@@ -91,7 +91,18 @@ async def test_the_answer_to_another_question_is_of_no_use(desk):
     draft = desk.draft()
     await until(lambda: draft.reached == "sound")
     draft.finish()
-    assert draft.text(OTHER) is None
+    assert draft.text(OTHER, MANNER) is None
+
+
+async def test_sound_in_another_manner_is_of_no_use_and_counts_as_wasted(desk):
+    draft = desk.draft()
+    await until(lambda: draft.reached == "sound")
+    draft.finish()
+    assert draft.text(ASKED, replace(MANNER, speed=1.5)) is not None
+    assert draft.sound(Line("All is well,", voice="default", speed=1.5)) is None
+    draft.drop()
+    assert "speculation.wasted_ms.sound" in desk.metrics.counts
+    assert "speculation.wasted_ms.text" not in desk.metrics.counts
 
 
 async def test_without_words_nothing_is_asked(desk):
@@ -247,7 +258,7 @@ async def test_a_reply_that_failed_ahead_is_asked_for_again(desk):
     draft = desk.draft()
     await until(lambda: desk.at_rest)
     draft.finish()
-    assert draft.text(ASKED) is None
+    assert draft.text(ASKED, MANNER) is None
 
 
 async def test_a_model_that_writes_without_end_waits(desk):
@@ -258,7 +269,7 @@ async def test_a_model_that_writes_without_end_waits(desk):
     for _ in range(4 * DELTAS_AHEAD):
         await asyncio.sleep(0)
     assert not desk.at_rest
-    text = draft.text(ASKED)
+    text = draft.text(ASKED, MANNER)
     assert len([delta async for delta in text]) == 3 * DELTAS_AHEAD
 
 

@@ -65,6 +65,13 @@ async def test_who_asks_while_it_is_restarted_is_told_so(replier):
         assert told.value.code == "restarting"
 
 
+async def test_a_history_that_could_not_be_read_is_told(replier):
+    assert replier._client
+    await replier._client.close()
+    with pytest.raises(ReplyError):
+        await replier.prepare(PROMPT, owner="a")
+
+
 async def test_a_server_that_brought_nothing_is_not_let_go_of(replier):
     """To do that waits for its threads with the interpreter lock held, perhaps for ever."""
     server, replier._silences = replier._server, 1

@@ -28,8 +28,8 @@ LAYERS = {
     ),
     "3 session": (
         "recording session hearing speaker reply ear outbox response requests outputs calls"
-        " transcript_log lifetime partials reading_ahead draft first_piece script speculation remainder"
-        " turn_reporter stopwatch"
+        " transcript_log lifetime partials reading_ahead draft first_piece script"
+        " speculation remainder turn_reporter stopwatch"
         " turn_timing listening ahead doubt idling kept loudspeaker asking"
     ),
     "2 engines": (

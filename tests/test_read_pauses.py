@@ -128,6 +128,20 @@ async def test_what_was_not_read_before_it_is_not_read_with_the_words(connect, r
     assert len(runtime.reader.ahead) == read
 
 
+async def test_after_a_history_that_could_not_be_read_no_words_are(connect, runtime):
+    async def prepare(prompt, *, owner) -> None:
+        raise ReplyError("out of order")
+
+    runtime.replier.prepare = prepare
+    runtime.transcriber = FakeTranscriber(["there is a", "there is a big cat"], spare=True)
+    runtime.reader = FakeReader(1.0)
+    client = await connect()
+    await speak(client, quiet(0.3) + clip(NAME) + quiet(1))
+    await client.until(STOPPED)
+    assert runtime.reader.prompts
+    assert runtime.reader.ahead == []
+
+
 async def test_a_reader_that_is_stuck_holds_nothing_up(connect, runtime):
     runtime.end_of_turn = FakeEndOfTurn([1.0])
     runtime.reader = FakeReader(gate=asyncio.Event())

@@ -118,7 +118,7 @@ def test_what_is_a_piece_if_a_word_begins_now(text, likely):
     assert cutter.take_rest() == text[len("".join(sure)) :]
 
 
-@given(st.text(alphabet="ab .,!?1\"", max_size=60))
+@given(st.text(alphabet='ab .,!?1"', max_size=60))
 def test_what_is_likely_is_what_a_space_makes_sure(text):
     cutter = SentenceCutter(first_phrase_words=5)
     if not cutter.push(text) and (likely := cutter.likely()):

@@ -46,6 +46,9 @@ class RemoteVoice:
     def hurry(self, owner: Hashable) -> None:
         self._pools.hurry(VOICE, owner, Hurry)
 
+    def hush(self, owner: Hashable) -> None:
+        """Nothing: the next line may go to a replica that never knew what was in hand."""
+
     async def speak(self, line: Line, *, owner: Hashable) -> AsyncGenerator[Int16, None]:
         """Chunks as a replica makes them.
 

@@ -163,7 +163,11 @@ class Replier(Protocol):
     ) -> AsyncGenerator[Delta, None]: ...
 
     async def prepare(self, prompt: Sequence[Message], *, owner: Hashable) -> None:
-        """Read what the next prompt will begin with, if there is nothing better to do."""
+        """Read what the next prompt will begin with, if there is nothing better to do.
+
+        Raises:
+            StageError: it was not read; the reply will read it.
+        """
 
 
 DEFAULT_VOICE = "default"
@@ -204,6 +208,9 @@ class Voice(Protocol):
 
     def hurry(self, owner: Hashable) -> None:
         """The turn is over: this owner's speculative lines are live ones from now on."""
+
+    def hush(self, owner: Hashable) -> None:
+        """What this owner has in hand is not heard any more: his next line is waited for."""
 
     def names(self) -> Sequence[str]:
         """The voices that a line can ask for; the first is `DEFAULT_VOICE`."""

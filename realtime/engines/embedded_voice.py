@@ -101,6 +101,9 @@ class EmbeddedVoice(Renewable):
         """This owner's speculative lines are live ones from now on."""
         self._batcher.promote(owner)
 
+    def hush(self, owner: Hashable) -> None:
+        """Nothing: its lines wait for nobody's ears."""
+
     async def speak(self, line: Line, *, owner: Hashable) -> AsyncGenerator[Int16, None]:
         """Audio of one piece, in one chunk: it is made faster than it could be sent in several.
 

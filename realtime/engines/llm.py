@@ -28,7 +28,7 @@ from realtime.engines.llama_lines import delta_of, progress_of, refusal_of
 from realtime.engines.llama_reader import LlamaReader
 from realtime.engines.llm_folder import SOCKET, make_folder
 from realtime.engines.turnstile import GaveWay, Place, Turnstile
-from realtime.errors import ReplyError, Saturated
+from realtime.errors import ReplyError
 from realtime.huge_pages import possible
 from realtime.metrics import Metrics
 from realtime.prompt import Message, newer_half, plain
@@ -190,14 +190,15 @@ class EmbeddedReplier:
     async def prepare(self, prompt: Sequence[Message], *, owner: Hashable) -> None:
         """Read the history while the caller is still speaking, so that only the new words are left.
 
-        It waits until no reply is being made, and any reply stops it; a failure is no loss.
+        It waits until no reply is being made, and any reply stops it.
+
+        Raises:
+            ReplyError: the model refused the prompt or went away; no loss, the reply will read it.
+            Saturated: too many replies wait.
         """
-        try:
-            async with self._at_work(owner, PREPARATION) as place:
-                answer, _ = await self._read(place, plain(prompt), max_tokens=1)
-                answer.close()
-        except (ReplyError, Saturated) as error:
-            log.debug("nothing prepared: %s", error)
+        async with self._at_work(owner, PREPARATION) as place:
+            answer, _ = await self._read(place, plain(prompt), max_tokens=1)
+            answer.close()
 
     async def ends(self, prompt: Sequence[Message], *, owner: Hashable) -> float:
         """The probability, from 0 to 1, that the last message ends with its last word.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 import zlib
 from collections.abc import Iterator
 from contextlib import aclosing
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from realtime.audio import Int16
+from realtime.audio import VOICE_RATE_HZ, Int16
 from realtime.batching import PARTIAL
 from realtime.engines import Line
 from realtime.engines.chatterbox.conditionals import Conditionals
@@ -266,6 +267,16 @@ async def test_a_chunk_that_fails_costs_its_own_line(
     assert isinstance(bad, StageError)
     assert voice.alive
     assert voice._decoder.free == ROWS
+
+
+async def test_after_a_hush_nobody_has_anything_in_hand(voice: ChatterboxVoice) -> None:
+    """Else the line after an interruption would be made as late as if all were still heard."""
+    voice._worker._runs_dry_s["a"] = time.perf_counter() + 100  # as after a long line
+    voice.hush("a")
+    async with aclosing(voice.speak(Line(OTHER), owner="a")) as sounds:
+        first = await anext(sounds)
+        left_s = voice._worker._runs_dry_s["a"] - time.perf_counter()
+    assert left_s <= len(first) / VOICE_RATE_HZ
 
 
 @pytest.mark.usefixtures("quiet_log")

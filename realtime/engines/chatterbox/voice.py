@@ -226,6 +226,10 @@ class ChatterboxVoice:
         """This owner's speculative lines are live ones from now on."""
         self._worker.promote(owner)
 
+    def hush(self, owner: Hashable) -> None:
+        """What this owner has in hand is not heard any more: his next line is waited for."""
+        self._worker.hush(owner)
+
     async def speak(self, line: Line, *, owner: Hashable) -> AsyncGenerator[Int16, None]:
         """Sound of one line in chunks, the first as soon as some 0.3 s of it can be made.
 

@@ -162,6 +162,12 @@ class Worker:
             self._hushed.append(stream.owner)
             self._wake.notify()
 
+    def hush(self, owner: Hashable) -> None:
+        """Nothing of what this listener has in hand is heard any more."""
+        with self._wake:
+            self._hushed.append(owner)
+            self._wake.notify()
+
     def _work(self) -> None:
         torch.set_num_threads(self._threads)
         while not self._closing:
