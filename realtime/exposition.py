@@ -61,7 +61,7 @@ def engine_of(stage: str) -> str:
     return ENGINES.get(stage, stage)
 
 
-SPECULATIONS = ("hit", "missed", "unused", "busy", "failed")
+SPECULATIONS = ("hit", "missed", "unused", "busy", "failed", "misguessed")
 
 
 @dataclass(frozen=True)

@@ -124,9 +124,9 @@ FAMILIES = (
         "drafts of a reply that were begun in a pause: the pause was the end of the turn (`hit`) "
         "or not (`missed`); of the hits those whose text no response took (`unused`); and pauses "
         "without a draft because the recogniser was busy (`busy`), or whose words could not be "
-        "known (`failed`)",
+        "known (`failed`); and first pieces that were spoken and went on otherwise (`misguessed`)",
         ("outcome",),
-        ("hit", "missed", "unused", "busy", "failed"),
+        ("hit", "missed", "unused", "busy", "failed", "misguessed"),
     ),
     Family(
         "speculation_wasted_seconds",
