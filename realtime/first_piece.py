@@ -2,8 +2,8 @@
 
 Where a piece ends is known when the next word has come, and a small language model on two cores
 takes 15 ms and more for a word. So what would be a piece if a word began now is spoken at once. If
-it goes on otherwise ("It costs 3." and then "14"), that sound is thrown away, and nobody hears it:
-a response takes the sound only of the very line that it would have spoken.
+it goes on otherwise ("Go to amazon." and then "com"), that sound is thrown away, and nobody hears
+it: a response takes the sound only of the very line that it would have spoken.
 """
 
 from __future__ import annotations
@@ -145,8 +145,9 @@ class FirstPiece:
                     if words := speakable(written):
                         yield words
                         return
-                words = speakable(cutter.likely())
-                if not delta.text or words == guessed[-1]:
+                if not delta.text or self._script.unread:
+                    continue  # the next word is there already
+                if (words := speakable(cutter.likely())) == guessed[-1]:
                     continue
                 if words and len(guessed) > GUESSES:
                     words = ""

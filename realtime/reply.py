@@ -56,8 +56,18 @@ class Speech:
         """A piece's audio."""
         line = replace(self.manner, text=text)
         if begun := self.begun(line):
-            return begun.read()
+            return _to_its_end(begun)
         return timed(engines.voice.speak(line, owner=owner), self.stretch)
+
+
+async def _to_its_end(begun: Script[Int16]) -> AsyncGenerator[Int16, None]:
+    """Sound that was begun, for its one reader: when he stops, so does the voice."""
+    try:
+        async with aclosing(begun.read()) as chunks:
+            async for chunk in chunks:
+                yield chunk
+    finally:
+        begun.close()
 
 
 @dataclass(frozen=True)

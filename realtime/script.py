@@ -36,6 +36,11 @@ class Script(Generic[Item]):
         """True as soon as there is something to read."""
         return bool(self._items)
 
+    @property
+    def unread(self) -> bool:
+        """There is more than anybody has read."""
+        return len(self._items) > self._read_to
+
     def all_read(self, count: int) -> bool:
         """Whether it has ended and there were no more than `count` items."""
         return self._ended is not None and self._error is None and count >= len(self._items)

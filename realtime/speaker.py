@@ -290,7 +290,8 @@ class Speaker:
         """Stop its sound; what waited to be sent is counted."""
         before_s = self._outbox.dropped_s
         response.hush(now_s)
-        self._engines.voice.hush(self._owner)
+        if response.in_history and response.speaks:
+            self._engines.voice.hush(self._owner)
         dropped_s = self._outbox.dropped_s - before_s
         self._metrics.count("audio.unsent_ms", round(dropped_s * 1e3))
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import dataclass, field
 
+import numpy as np
 import pytest
 
 from realtime.batching import FINAL, SPECULATION
 from realtime.engines import Delta, Line
 from realtime.first_piece import GUESSES, FirstPiece
+from realtime.reply import Speech
 from realtime.script import Script
 from realtime.stretch import Stretch
 from tests.fakes import FakeVoice
@@ -127,6 +130,31 @@ async def test_when_a_guess_was_wrong_the_wait_counts_from_the_right_one(table):
     assert table.stretch.first_s is not None
     await table.write("com")
     assert (table.stretch.begun_s, table.stretch.first_s) == (None, None)
+
+
+async def test_where_the_next_word_is_there_nothing_is_guessed(table):
+    for word in ("You", " go", " to", " amazon", ".", "com", " and", " pay", ".", " Now"):
+        table.words.put_nowait(word)
+    await table.write(" you")
+    assert (table.voice.pieces, table.wrong) == (["You go to amazon.com and pay."], 0)
+
+
+async def test_who_stops_reading_its_sound_ends_it(table):
+    ended = asyncio.Event()
+
+    async def speak(line, *, owner):
+        try:
+            yield np.ones(100, np.int16)
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    table.voice.speak = speak
+    await table.write("All", " is", " well", ".", " Yes")
+    speech = Speech(MANNER, None, table.piece.take)
+    async with aclosing(speech.speak("All is well.", None, "me")) as chunks:
+        assert len(await anext(chunks)) == 100
+    await until(ended.is_set)
 
 
 async def test_a_number_may_go_on(table):
