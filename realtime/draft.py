@@ -126,9 +126,7 @@ class Draft:
             raise
         return self._heard
 
-    def text(
-        self, question: Question, manner: Line | None = None
-    ) -> AsyncGenerator[Delta, None] | None:
+    def text(self, question: Question, manner: Line | None) -> AsyncGenerator[Delta, None] | None:
         """The reply's text from its beginning, if it is the answer to this question. Its sound goes
         on only if it is to be spoken in this manner."""
         plan, script = self._planned, self._script

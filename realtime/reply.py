@@ -49,13 +49,13 @@ class Speech:
 
     manner: Line
     pacing: Pacing | None
-    begun: Callable[[Line], Script[Int16] | None] = lambda line: None
+    begun: Callable[[Line], Script[Int16] | None] | None = None
     stretch: Stretch = field(default_factory=Stretch)
 
     def speak(self, text: str, engines: Engines, owner: Hashable) -> AsyncGenerator[Int16, None]:
         """A piece's audio."""
         line = replace(self.manner, text=text)
-        if begun := self.begun(line):
+        if self.begun and (begun := self.begun(line)):
             return _to_its_end(begun)
         return timed(engines.voice.speak(line, owner=owner), self.stretch)
 

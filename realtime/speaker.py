@@ -346,10 +346,8 @@ class Speaker:
             text = remainder.text(_fixed(order.saying))
         else:
             text = remainder.text(self._written(response, order, draft, manner))
-        speech = None
-        if manner:
-            begun = {"begun": draft.sound} if draft and draft.taken else {}
-            speech = Speech(manner, pacing, **begun, stretch=response.making.speak)
+        begun = draft.sound if draft and draft.taken else None  # of another answer it is closed
+        speech = Speech(manner, pacing, begun, response.making.speak) if manner else None
         make = partial(
             make_reply, response, engines=self._engines, speech=speech, owner=self._owner
         )
