@@ -124,6 +124,7 @@ async def test_speech_over_a_reply_stops_it(connect, runtime):
     stale = done["response"]["id"]
     at = client.events.index(done)
     assert all(e.get("response_id") != stale for e in client.events[at:])
+    assert len(set(runtime.voice.hushed)) == 1  # nobody hears what it had made
 
 
 async def test_interrupt_response_false_lets_the_reply_go_on(connect, runtime):
